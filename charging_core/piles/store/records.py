@@ -1,0 +1,131 @@
+"""Trade records: kept as they came, billed once, parked when they fit nothing (P1–P4)."""
+
+from __future__ import annotations
+
+import hashlib
+
+import structlog
+from sqlalchemy import select
+
+from charging_core.db import HubSession
+from charging_core.errors import CoreError
+from charging_core.ids import new_id
+from charging_core.money import ZERO
+from charging_core.orders.facts import TradeFacts
+from charging_core.orders.model import ChargeOrder, StopReason
+from charging_core.orders.ports import OrderContext
+from charging_core.orders.settlement import settle
+from charging_core.piles.events import StopCategory, TradeRecord
+from charging_core.piles.model import APPLIED, CONFLICT, PARKED, RECEIVED, TradeRecordRow
+from charging_core.tariffs.periods import RateClass
+from charging_core.tariffs.service import periods_of, version_by_id
+
+log = structlog.get_logger()
+
+_STOP_REASONS = {
+    StopCategory.FULL: StopReason.BMS,
+    StopCategory.UNPLUGGED: StopReason.UNPLUGGED,
+    StopCategory.EMERGENCY_STOP: StopReason.FAULT,
+    StopCategory.POWER_LOSS: StopReason.FAULT,
+    StopCategory.VEHICLE: StopReason.FAULT,
+    StopCategory.PILE: StopReason.FAULT,
+}
+"""DECISIONS 15: full is the vehicle's word, unplugged its own, faults are faults; everything else is "other" with the raw code."""
+
+_RATE_ORDER = ("sharp", "peak", "flat", "valley")
+
+
+def take_record(session: HubSession, context: OrderContext, record: TradeRecord, tenant_id: str) -> None:
+    """Keep the record, then bill its order inside a savepoint: what fails there is rolled back and the record stays, parked."""
+    content = hashlib.sha256(_billing_content(record).encode()).hexdigest()
+    first = session.scalars(
+        select(TradeRecordRow).where(
+            TradeRecordRow.trade_number == record.trade_number, TradeRecordRow.state != CONFLICT
+        )
+    ).one_or_none()
+    if first is not None:
+        _repeat(session, first, record, content, tenant_id)
+        return
+    row = _row(record, content, tenant_id, RECEIVED)
+    session.add(row)
+    session.flush()
+    order = session.scalars(select(ChargeOrder).where(ChargeOrder.trade_number == record.trade_number)).one_or_none()
+    _apply(session, context, row, record, order)
+
+
+def _apply(
+    session: HubSession, context: OrderContext, row: TradeRecordRow, record: TradeRecord, order: ChargeOrder | None
+) -> None:
+    problem = _why_not_billable(record, order)
+    if problem is not None or order is None:
+        row.state, row.problem = PARKED, problem
+        log.warning("pile.record.parked", trade_number=record.trade_number, problem=problem)
+        return
+    row.order_id = order.id
+    try:
+        with session.begin_nested():
+            settle(session, context, order.id, _facts(session, record, order))
+            row.state = APPLIED
+    except (ValueError, CoreError) as error:
+        row.state, row.problem = PARKED, str(error)[:500]
+        log.warning("pile.record.parked", trade_number=record.trade_number, problem=str(error))
+
+
+def _why_not_billable(record: TradeRecord, order: ChargeOrder | None) -> str | None:
+    if not record.complete:
+        return "the record is shorter than published"
+    if order is None:
+        return "no order has this trade number"
+    if order.connector.code != f"{record.pile_code}{record.connector_no:02d}":
+        return "the order of this trade number is on another connector"
+    return None
+
+
+def _repeat(session: HubSession, first: TradeRecordRow, record: TradeRecord, content: str, tenant_id: str) -> None:
+    first.seen += 1
+    if first.content != content:
+        row = _row(record, content, tenant_id, CONFLICT)
+        row.order_id, row.problem = first.order_id, "a repeat with other content; the first one counts"
+        session.add(row)
+
+
+def _row(record: TradeRecord, content: str, tenant_id: str, state: str) -> TradeRecordRow:
+    return TradeRecordRow(
+        id=new_id(),
+        tenant_id=tenant_id,
+        trade_number=record.trade_number,
+        pile_code=record.pile_code,
+        connector_no=record.connector_no,
+        state=state,
+        content=content,
+        raw=record.raw,
+        received_at=record.received_at,
+    )
+
+
+def _billing_content(record: TradeRecord) -> str:
+    """What two records must share to be the same one; the frame's sequence number and CRC may differ."""
+    rates = [(r.rate_class, r.energy_kwh, r.amount_yuan) for r in record.rates]
+    return repr((rates, record.total_energy_kwh, record.total_amount_yuan, record.started_at, record.ended_at))
+
+
+def _facts(session: HubSession, record: TradeRecord, order: ChargeOrder) -> TradeFacts:
+    """Neutral facts: the pile's four rates get the classes that the tariff version of the order gave them."""
+    classes = periods_of(version_by_id(session, order.tariff_version_id)).pile_rates().classes
+    energies = {}
+    for reading in record.rates:
+        rate_class = classes[_RATE_ORDER.index(reading.rate_class)] or RateClass(reading.rate_class)
+        energies[rate_class] = reading.energy_kwh
+    return TradeFacts(
+        energy_by_class=energies,
+        started_at=record.started_at,
+        ended_at=record.ended_at,
+        meter_start=record.meter_start_kwh or ZERO,
+        meter_end=record.meter_end_kwh or ZERO,
+        total_energy=record.total_energy_kwh or ZERO,
+        pile_amount=record.total_amount_yuan or ZERO,
+        stop_code=record.stop_code or 0,
+        stop_category=_STOP_REASONS.get(record.stop_category),
+        vin=record.vin,
+        received_at=record.received_at,
+    )

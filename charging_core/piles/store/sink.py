@@ -1,0 +1,189 @@
+"""Pile events into the business: one durable commit per batch (DESIGN way 1)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from decimal import Decimal
+from typing import Any
+
+import structlog
+from sqlalchemy import select
+
+from charging_core.db import Database, HubSession
+from charging_core.money import ZERO
+from charging_core.monitoring.alarm import clear_alarm, raise_alarm
+from charging_core.orders import progress
+from charging_core.orders.facts import Reading
+from charging_core.orders.model import ChargeOrder
+from charging_core.orders.ports import OrderContext
+from charging_core.orders.service import open_order
+from charging_core.orders.state import OrderState
+from charging_core.piles.events import (
+    ConnectorSample,
+    ConnectorStatus,
+    PileEvent,
+    PileOffline,
+    StartAnswered,
+    StartReason,
+    StopAnswered,
+    TariffRequested,
+    TariffVerified,
+    TimeSynced,
+    TradeRecord,
+)
+from charging_core.piles.store.directory import find_pile
+from charging_core.piles.store.records import take_record
+from charging_core.stations.model import Connector
+from charging_core.stations.service import find_connector
+from charging_core.stations.status import derive_state, keep_reading, observe, pile_went_offline
+
+log = structlog.get_logger()
+
+_OVER = (OrderState.SETTLED, OrderState.ABNORMAL)
+
+
+class TablePileEventSink:
+    """Fills `PileEventSink`. Idempotent by trade number; an event about an unknown connector is logged and dropped."""
+
+    def __init__(self, db: Database, context: OrderContext) -> None:
+        self._db = db
+        self._context = context
+        self._takers: dict[type[Any], Callable[[HubSession, Any], None]] = {
+            ConnectorSample: self._sample,
+            StartAnswered: self._start_answered,
+            StopAnswered: self._stop_answered,
+            TradeRecord: self._record,
+            PileOffline: self._offline,
+            TariffVerified: self._tariff_verified,
+            TariffRequested: _nothing,
+            TimeSynced: self._time_synced,
+        }
+
+    def handle(self, batch: Sequence[PileEvent]) -> None:
+        """Store all events of the batch, in order, in one transaction."""
+        with self._db.system("pile events") as session:
+            for event in batch:
+                self._takers[type(event)](session, event)
+
+    def _sample(self, session: HubSession, sample: ConnectorSample) -> None:
+        connector = _connector(session, sample.pile_code, sample.connector_no)
+        if connector is None or sample.status is ConnectorStatus.UNKNOWN:
+            return
+        named = _order_of(session, sample.trade_number, connector)
+        if sample.status is ConnectorStatus.CHARGING and named is not None and named.state in _OVER:
+            # A replayed sample of a finished charge says nothing about now (P10); a failed order may really be charging.
+            return
+        self._tell_order(session, sample, connector, named)
+        _keep_sample(connector, sample)
+        plugged = connector.plugged if sample.plugged is None else sample.plugged
+        observe(session, connector, derive_state(sample.status, plugged, connector.state), plugged, sample.received_at)
+
+    def _tell_order(
+        self, session: HubSession, sample: ConnectorSample, connector: Connector, named: ChargeOrder | None
+    ) -> None:
+        if sample.status is ConnectorStatus.CHARGING and named is not None:
+            progress.reading_seen(session, self._context, named.id, _reading(sample))
+        elif sample.status is ConnectorStatus.IDLE:
+            running = open_order(session, connector.id)
+            if running is not None:
+                progress.idle_seen(session, self._context, running)
+
+    def _start_answered(self, session: HubSession, answer: StartAnswered) -> None:
+        connector = _connector(session, answer.pile_code, answer.connector_no)
+        order = _order_of(session, answer.trade_number, connector) if connector else None
+        if order is None:
+            return
+        needs_plug = answer.reason is StartReason.NOT_PLUGGED
+        progress.start_answered(
+            session, self._context, order.id, ok=answer.ok, needs_plug=needs_plug, reason=answer.reason
+        )
+
+    def _stop_answered(self, session: HubSession, answer: StopAnswered) -> None:
+        connector = _connector(session, answer.pile_code, answer.connector_no)
+        if connector is None:
+            return
+        order = _order_of(session, answer.trade_number, connector) or open_order(session, connector.id)
+        if order is not None:
+            progress.stop_answered(session, self._context, order, ok=answer.ok, reason=answer.reason)
+
+    def _record(self, session: HubSession, record: TradeRecord) -> None:
+        pile = find_pile(session, record.pile_code)
+        if pile is None:
+            log.warning("pile.record.unknown_pile", pile=record.pile_code, trade_number=record.trade_number)
+            return
+        take_record(session, self._context, record, pile.tenant_id)
+
+    def _offline(self, session: HubSession, offline: PileOffline) -> None:
+        pile = find_pile(session, offline.pile_code)
+        if pile is None or pile.connection_id != offline.connection_id:
+            return
+        pile_went_offline(session, offline.pile_code, offline.received_at)
+        for connector in pile.connectors:
+            running = open_order(session, connector.id)
+            if running is not None:
+                progress.link_lost(running)
+
+    def _tariff_verified(self, session: HubSession, verified: TariffVerified) -> None:
+        pile = find_pile(session, verified.pile_code)
+        if pile is None:
+            return
+        if verified.matches:
+            clear_alarm(session, pile.tenant_id, "tariff_mismatch", pile.code, verified.received_at)
+            return
+        message = (
+            f"桩 {pile.code} 计费模型 {verified.model_number} 与应生效版本不一致; pile runs another tariff version"
+        )
+        raise_alarm(session, pile.tenant_id, "tariff_mismatch", pile.code, message, verified.received_at)
+
+    def _time_synced(self, session: HubSession, synced: TimeSynced) -> None:
+        if synced.pile_time is not None:
+            skew = abs((synced.pile_time - synced.received_at).total_seconds())
+            log.info("pile.time", pile=synced.pile_code, skew_s=round(skew, 1))
+
+
+def _nothing(_session: HubSession, _event: object) -> None:
+    """A request that the server has answered itself."""
+
+
+def _connector(session: HubSession, pile_code: str, number: int) -> Connector | None:
+    connector = find_connector(session, f"{pile_code}{number:02d}")
+    if connector is None:
+        log.warning("pile.event.unknown_connector", pile=pile_code, connector=number)
+    return connector
+
+
+def _order_of(session: HubSession, trade_number: str | None, connector: Connector) -> ChargeOrder | None:
+    """The order of a trade number, only if it belongs to this connector."""
+    if trade_number is None:
+        return None
+    query = select(ChargeOrder).where(
+        ChargeOrder.trade_number == trade_number, ChargeOrder.connector_id == connector.id
+    )
+    return session.scalars(query).one_or_none()
+
+
+def _reading(sample: ConnectorSample) -> Reading:
+    return Reading(
+        at=sample.received_at,
+        voltage_v=sample.voltage_v or ZERO,
+        current_a=sample.current_a or ZERO,
+        soc=sample.soc or 0,
+        energy_kwh=sample.energy_kwh or ZERO,
+        minutes_charged=sample.minutes_charged or 0,
+        minutes_remaining=sample.minutes_remaining or 0,
+        pile_amount=sample.amount_yuan or ZERO,
+    )
+
+
+def _keep_sample(connector: Connector, sample: ConnectorSample) -> None:
+    voltage, current = sample.voltage_v or ZERO, sample.current_a or ZERO
+    reading = {
+        "at": sample.received_at,
+        "voltage_v": voltage,
+        "current_a": current,
+        "power_kw": (voltage * current / 1000).quantize(Decimal("0.0001")),
+        "soc": sample.soc or 0,
+        "energy_kwh": sample.energy_kwh or ZERO,
+        "faults": list(sample.faults),
+    }
+    keep_reading(connector, reading, sample.received_at)

@@ -1,0 +1,29 @@
+"""Questions about stations and connectors that several rooms ask."""
+
+from __future__ import annotations
+
+from sqlalchemy import select
+from sqlalchemy.orm import joinedload
+
+from charging_core.db import HubSession
+from charging_core.stations.model import Connector, ConnectorState, Pile
+
+
+def find_connector(session: HubSession, code: str, *, lock: bool = False) -> Connector | None:
+    """The connector with this code, its pile and station loaded; `lock` holds its row until the transaction ends."""
+    query = select(Connector).where(Connector.code == code)
+    if lock:
+        session.execute(query.with_for_update())
+    return session.scalars(query.options(joinedload(Connector.pile).joinedload(Pile.station))).one_or_none()
+
+
+def why_unusable(connector: Connector) -> str | None:
+    """Why no charge can start here now: `disabled`, `offline`, `fault`, `busy`; none when it can."""
+    if not (connector.enabled and connector.pile.enabled and connector.pile.station.enabled):
+        return "disabled"
+    return {
+        ConnectorState.OFFLINE: "offline",
+        ConnectorState.FAULT: "fault",
+        ConnectorState.CHARGING: "busy",
+        ConnectorState.RESERVED: "busy",
+    }.get(ConnectorState(connector.state))
