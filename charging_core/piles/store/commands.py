@@ -24,6 +24,9 @@ from charging_core.stations.service import find_connector
 
 PILE_CODE_DIGITS = 14
 
+NO_LIMIT_YUAN = Decimal(9999)
+"""What a pile is told as balance when the payer set no limit: a pile ends the charge at its balance, so it must be told one."""
+
 _ALLOWED_FROM = {
     CommandState.SENT: (CommandState.PENDING,),
     CommandState.PENDING: (CommandState.SENT,),
@@ -54,7 +57,8 @@ class TableCommands:
         """A start command with a fresh trade number: pile code + connector + yyMMddHHmmss + 4 digits (`specs/ykc.md` 3)."""
         stamp = to_china(self._clock.now()).strftime("%y%m%d%H%M%S")
         trade_number = f"{connector_code}{stamp}{secrets.randbelow(10_000):04d}"
-        self._add(session, CommandKind.START, order_id, connector_code, trade_number, limit_yuan, expires_at)
+        balance = NO_LIMIT_YUAN if limit_yuan is None else limit_yuan
+        self._add(session, CommandKind.START, order_id, connector_code, trade_number, balance, expires_at)
         return trade_number
 
     def stop(self, session: HubSession, order_id: str, connector_code: str, expires_at: datetime) -> None:
