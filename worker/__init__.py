@@ -1,0 +1,1 @@
+"""Background machinery: outbox relay, delivery ledger, retry ladders, schedules. Knows no partner; rooms above register drivers."""

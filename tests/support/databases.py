@@ -102,7 +102,9 @@ class PostgresDatabases:
         return psycopg.connect(libpq_url(self._admin_url), autocommit=True)
 
     def _url(self, role: str, name: str) -> str:
-        url = make_url(self._admin_url).set(drivername="postgresql+psycopg", username=role, password=role, database=name)
+        url = make_url(self._admin_url).set(
+            drivername="postgresql+psycopg", username=role, password=role, database=name
+        )
         return url.render_as_string(hide_password=False)
 
 

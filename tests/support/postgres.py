@@ -81,7 +81,7 @@ def start_postgres(folder: Path, binaries: Path | None = None) -> ServerProcess:
     run_as(user, [here / "initdb", *initialise, "-D", cluster], cwd=folder)
     port = free_port()
     options = [word for name, value in SETTINGS.items() for word in ("-c", f"{name}={value}")]
-    command = [here / "postgres", "-D", cluster, "-p", str(port), *options]
+    command: list[str | Path] = [here / "postgres", "-D", cluster, "-p", str(port), *options]
     server = start("postgres", command, folder, port, signal.SIGINT, user)
     server.wait_ready(lambda: _answers(port))
     return server

@@ -8,6 +8,8 @@ import signal
 from pathlib import Path
 
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from tests.support.processes import ServerProcess, ServersError, free_port, start
 
@@ -44,7 +46,7 @@ def start_redis(folder: Path, binary: Path | None = None, port: int | None = Non
     """Start a Redis without persistence on 127.0.0.1; give `port` to bring a stopped one back at the same address."""
     chosen = port or free_port()
     options = ["--bind", "127.0.0.1", "--port", str(chosen), "--save", "", "--appendonly", "no", "--daemonize", "no"]
-    command = [binary or find_binary(), *options, "--dir", folder]
+    command: list[str | Path] = [binary or find_binary(), *options, "--dir", folder]
     server = start("redis-server", command, folder, chosen, signal.SIGTERM, user=None)
     server.wait_ready(lambda: _answers(chosen))
     return server
@@ -56,7 +58,8 @@ def redis_url(port: int) -> str:
 
 
 def _answers(port: int) -> bool:
-    with redis.Redis(host="127.0.0.1", port=port, socket_connect_timeout=2) as client:
+    once = Retry(NoBackoff(), 0)  # the caller repeats the question itself and wants to notice a dead server at once
+    with redis.Redis(host="127.0.0.1", port=port, socket_connect_timeout=2, retry=once) as client:
         try:
             return bool(client.ping())
         except redis.RedisError:

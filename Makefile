@@ -1,0 +1,38 @@
+# The commands of this repository. `make run` and `make test` set themselves up.
+
+PYTHON ?= python3
+VENV := .venv/bin
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test lint bench servers lock clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
+
+setup: ## .venv with the locked packages and the hub command (again only when something changed)
+	@command -v $(PYTHON) >/dev/null 2>&1 || { echo "需要 Python 3.11+ / Python 3.11 or newer is needed: '$(PYTHON)' was not found" >&2; exit 1; }
+	@$(PYTHON) tests/support/setup_venv.py
+
+run: setup ## play one charge through the whole house, then keep serving
+	@$(VENV)/hub demo $(ARGS)
+
+test: setup ## lint, the suite on SQLite, the database tests on PostgreSQL + Redis
+	@$(VENV)/python -m tests.support.legs
+
+lint: setup ## ruff, mypy, layers
+	@$(VENV)/python -m tests.support.legs lint
+
+bench: setup ## measurements, as ratios against reference runs
+	@$(VENV)/python -m tests.bench $(ARGS)
+
+servers: setup ## a PostgreSQL and a Redis to develop against; prints their settings
+	@$(VENV)/python -m tests.support.servers
+
+lock: setup ## pin the dependencies of pyproject.toml anew
+	@$(VENV)/python -m uv --version >/dev/null 2>&1 || $(VENV)/python -m pip install --quiet uv
+	@$(VENV)/python -m uv pip compile --universal --generate-hashes --group dev pyproject.toml -o requirements.lock
+
+clean: ## remove what was made here, .venv included
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .hub-demo dist build
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

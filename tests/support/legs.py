@@ -1,0 +1,97 @@
+"""`make test`: every leg in turn, each timed; the run fails when a leg fails or ran no test.
+
+A leg is lint (ruff, types, layers), the whole suite on SQLite, or the database tests on PostgreSQL + Redis.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+BIN = Path(sys.executable).parent
+LINT = (
+    ("ruff", "check", "."),
+    ("ruff", "format", "--check", "."),
+    ("mypy",),
+    ("lint-imports",),
+)
+PYTEST_LEGS = ("sqlite", "postgresql")
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a leg ended; `reason` is empty when it passed."""
+
+    leg: str
+    seconds: float
+    what: str
+    reason: str
+
+
+def lint() -> Result:
+    """All static checks, even when the first of them fails."""
+    began = time.monotonic()
+    failed = [" ".join(command) for command in LINT if _run([str(BIN / command[0]), *command[1:]]) != 0]
+    reason = f"failed: {', '.join(failed)}" if failed else ""
+    return Result("lint", time.monotonic() - began, f"{len(LINT)} checks", reason)
+
+
+def pytest_leg(leg: str, arguments: Sequence[str]) -> Result:
+    """One pytest run with its report read back: a leg that ran nothing has not passed."""
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder) / "report.xml"
+        code = _run([sys.executable, "-m", "pytest", f"--leg={leg}", f"--junitxml={report}", *arguments])
+        ran, skipped = counts(report)
+    reason = f"pytest ended with {code}" if code else "" if ran else "no test ran"
+    what = f"{ran} tests" + (f", {skipped} SKIPPED" if skipped else "")
+    return Result(leg, time.monotonic() - began, what, reason)
+
+
+def counts(report: Path) -> tuple[int, int]:
+    """Tests that ran and tests that were skipped, from the head of a JUnit report; 0 when there is none."""
+    text = report.read_text("utf-8") if report.exists() else ""
+    found = re.search(r"<testsuite [^>]*>", text)
+    head = found[0] if found else ""
+    tests, skipped = (re.search(rf' {name}="(\d+)"', head) for name in ("tests", "skipped"))
+    total, left_out = int(tests[1]) if tests else 0, int(skipped[1]) if skipped else 0
+    return total - left_out, left_out
+
+
+def _run(command: Sequence[str]) -> int:
+    _say(f"\n$ {' '.join(command)}")
+    return subprocess.run(command, cwd=ROOT, check=False).returncode
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+def report(results: Iterable[Result]) -> int:
+    """Print one line per leg; 0 when all passed."""
+    failures = 0
+    _say("\nleg           time  result")
+    for result in results:
+        failures += bool(result.reason)
+        verdict = f"FAILED  {result.reason}" if result.reason else "passed"
+        _say(f"{result.leg:<12} {result.seconds:4.0f} s  {verdict}  ({result.what})")
+    return 1 if failures else 0
+
+
+def main(chosen: Sequence[str]) -> int:
+    """Run the legs named on the command line (all when none is); what follows `--` goes to pytest."""
+    cut = chosen.index("--") if "--" in chosen else len(chosen)
+    names, arguments = chosen[:cut] or ("lint", *PYTEST_LEGS), chosen[cut + 1 :]
+    return report([lint() if name == "lint" else pytest_leg(name, arguments) for name in names])
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

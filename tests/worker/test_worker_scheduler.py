@@ -1,0 +1,112 @@
+"""Ticks: aligned to China's wall clock, run once by one leader, missed ones not replayed unless asked."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, time, timedelta
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from charging_core.clock import CHINA, ManualClock
+from charging_core.db import Database
+from tests.conftest import BASE_TIME
+from worker.api import Job, Registry
+from worker.scheduler import Scheduler, ticks_between
+from worker.settings import WorkerSettings
+
+
+def scheduler(db: Database, clock: ManualClock, registry: Registry, real: ManualClock) -> Scheduler:
+    return Scheduler(db, clock, registry, WorkerSettings(), real)
+
+
+def one_job(db: Database, clock: ManualClock, **how: Any) -> tuple[Scheduler, list[datetime]]:
+    seen: list[datetime] = []
+    registry = Registry()
+    registry.schedule("push", seen.append, **how)
+    return scheduler(db, clock, registry, ManualClock(BASE_TIME)), seen
+
+
+def test_ticks_lie_on_the_chinese_wall_clock(db: Database, manual_clock: ManualClock) -> None:
+    manual_clock.set(datetime(2026, 3, 2, 15, 52, 30, tzinfo=UTC))  # 23:52:30 in China
+    one, seen = one_job(db, manual_clock, every_s=900)
+    for _ in range(30):
+        one.run_due()
+        manual_clock.advance(timedelta(minutes=1))
+    assert [tick.astimezone(CHINA).strftime("%d %H:%M:%S") for tick in seen] == ["03 00:00:00", "03 00:15:00"]
+
+
+def test_a_tick_runs_once_and_missed_ones_are_dropped(db: Database, manual_clock: ManualClock) -> None:
+    one, seen = one_job(db, manual_clock, every_s=300)
+    one.run_due()
+    manual_clock.advance(timedelta(minutes=31))
+    assert (one.run_due(), one.run_due()) == (1, 0)
+    assert seen == [BASE_TIME + timedelta(minutes=30)]
+
+
+def test_backfill_catches_up_oldest_first_and_repeats_what_failed(db: Database, manual_clock: ManualClock) -> None:
+    seen: list[datetime] = []
+
+    def reconcile(tick: datetime) -> None:
+        seen.append(tick)
+        if len(seen) == 1:
+            raise RuntimeError("the platform is away")
+
+    registry = Registry()
+    registry.schedule("reconcile", reconcile, daily=(time(0), time(3)), backfill=True)
+    one = scheduler(db, manual_clock, registry, ManualClock(BASE_TIME))
+    one.run_due()
+    manual_clock.advance(timedelta(days=3))
+    one.run_due()
+    one.run_due()
+    days = [tick.astimezone(CHINA).day for tick in seen]
+    assert days[0] == 3
+    assert sorted(set(days)) == [3, 4, 5]
+    assert all(0 <= tick.astimezone(CHINA).hour < 3 for tick in seen)
+
+
+def test_start_alignment_counts_from_first_sight(db: Database, manual_clock: ManualClock) -> None:
+    manual_clock.advance(timedelta(seconds=7))
+    one, seen = one_job(db, manual_clock, every_s=50, align="start")
+    one.run_due()
+    manual_clock.advance(timedelta(seconds=55))
+    one.run_due()
+    assert seen == [BASE_TIME + timedelta(seconds=57)]
+
+
+def test_one_leader_at_a_time(db: Database, manual_clock: ManualClock) -> None:
+    real = ManualClock(BASE_TIME)
+    first, second = (scheduler(db, manual_clock, Registry(), real) for _ in range(2))
+    assert (first.lead(), second.lead(), first.lead()) == (True, False, True)
+    real.advance(timedelta(seconds=11))
+    assert (second.lead(), first.lead()) == (True, False)
+    second.resign()
+    assert first.lead()
+
+
+def test_a_failing_job_does_not_stop_the_others(db: Database, manual_clock: ManualClock) -> None:
+    seen: list[datetime] = []
+
+    def fail(tick: datetime) -> None:
+        raise RuntimeError("bug")
+
+    registry = Registry()
+    registry.schedule("bad", fail)
+    registry.schedule("good", seen.append)
+    one = scheduler(db, manual_clock, registry, ManualClock(BASE_TIME))
+    one.run_due()
+    manual_clock.advance(timedelta(minutes=1))
+    assert one.run_due() == 1
+    assert len(seen) == 1
+
+
+@settings(max_examples=60)
+@given(st.integers(1, 86_400), st.integers(0, 200_000), st.integers(0, 3_000))
+def test_every_tick_is_aligned_and_none_is_repeated(every_s: int, start_s: int, ahead_s: int) -> None:
+    job = Job("j", lambda _: None, every_s)
+    after = BASE_TIME + timedelta(seconds=start_s)
+    now = after + timedelta(seconds=ahead_s)
+    ticks = ticks_between(job, after, after, now)
+    midnight = datetime(2020, 1, 1, tzinfo=CHINA)
+    assert all(after < tick <= now and (tick - midnight) % timedelta(seconds=every_s) == timedelta() for tick in ticks)
+    assert ticks == sorted(set(ticks))
