@@ -1,0 +1,158 @@
+"""The charging business that partners ask for: usable, price, start, state, stop (T/CEC 102.3; `specs/tcec102.md` 11.5-11.11, 12.4).
+
+No pile is called here: a start or stop is a row in the order's transaction, and its result leaves later as a push.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
+
+from charging_core.db import HubSession
+from charging_core.errors import NotFound
+from charging_core.orders.model import ChargeOrder, Origin
+from charging_core.orders.service import Refusal, StartOutcome, StartRequest, find_by_seq, request_stop, start_order
+from charging_core.orders.snapshot import order_snapshot
+from charging_core.orders.state import OrderState
+from charging_core.stations.model import Connector
+from charging_core.stations.service import why_unusable
+from charging_core.tariffs.service import version_in_use
+from partners.asking import Asked
+from partners.tcec102.errors import RET_BUSINESS, BusinessError, Busy
+
+NONE = "none"
+"""The word for "no refusal" in the profiles' tables."""
+UNKNOWN_STATE = "unknown"
+NO_SUCH_ORDER = "no_such_order"
+NOT_PLUGGED = "not_plugged"
+NO_POLICY = "no_policy"
+
+START_MARGIN_S = 5
+"""The start is given up this long before the partner's deadline, so that the refusal still arrives in time (DECISIONS 16)."""
+
+
+def query_equip_auth(asked: Asked) -> dict[str, Any]:
+    """11.5: is this connector usable now, with the plug in."""
+    with asked.reading() as session:
+        connector = asked.connector(session, asked.body["ConnectorID"])
+        refusal = Refusal.NO_SUCH_CONNECTOR if connector is None else _why_not_ready(connector)
+    return asked.answer("query_equip_auth", {"refusal": refusal})
+
+
+def query_equip_business_policy(asked: Asked) -> dict[str, Any]:
+    """11.6: the price periods that the pile really bills by (DECISIONS 14)."""
+    with asked.reading() as session:
+        connector = asked.connector(session, asked.body["ConnectorID"])
+        periods = [] if connector is None else _periods(asked, session, connector)
+    return asked.answer("query_equip_business_policy", {"refusal": NONE if periods else NO_POLICY, "periods": periods})
+
+
+def query_start_charge(asked: Asked) -> dict[str, Any]:
+    """11.7: idempotent on StartChargeSeq; the same sequence for another connector is refused (12.4)."""
+    try:
+        with asked.writing() as session:
+            outcome = _start(asked, session)
+    except IntegrityError as error:
+        # Two first calls with one sequence, or for one connector, at the same instant: the repeat finds the winner's order.
+        raise Busy from error
+    state = OrderState.FAILED if outcome.order is None else outcome.order.state
+    return asked.answer("query_start_charge", {"refusal": outcome.refusal or NONE, "state": state})
+
+
+def query_equip_charge_status(asked: Asked) -> dict[str, Any]:
+    """11.9: the order as it stands; after the end its final values. An order of another link is unknown here."""
+    with asked.reading() as session:
+        order = find_by_seq(session, asked.link.id, asked.body["StartChargeSeq"])
+        if order is not None:
+            return asked.answer("query_equip_charge_status", order_snapshot(session, order))
+    if asked.link.profile.spec.served.unknown_order == "ret_4004":
+        raise BusinessError(RET_BUSINESS, "StartChargeSeq", "没有这个订单 no such order")
+    nothing = {
+        "start_charge_seq": asked.body["StartChargeSeq"],
+        "state": UNKNOWN_STATE,
+        "created_at": asked.context.clock.now(),
+        "connector": {"code": asked.body.get("ConnectorID") or "0", "state": "offline"},
+    }
+    return asked.answer("query_equip_charge_status", nothing)
+
+
+def query_stop_charge(asked: Asked) -> dict[str, Any]:
+    """11.11: success while stopping, "already stopped" afterwards (12.4)."""
+    with asked.writing() as session:
+        refusal, state = _stop(asked, session)
+    return asked.answer("query_stop_charge", {"refusal": refusal, "state": state})
+
+
+def _stop(asked: Asked, session: HubSession) -> tuple[str, str]:
+    """The refusal, or none, and the order's state."""
+    # Columns only: the order itself must be read for the first time under its lock, or a stale state would be moved.
+    wanted = select(ChargeOrder.id, ChargeOrder.connector_id, ChargeOrder.state).where(
+        ChargeOrder.link_id == asked.link.id, ChargeOrder.start_charge_seq == asked.body["StartChargeSeq"]
+    )
+    found = session.execute(wanted).one_or_none()
+    if found is None:
+        return NO_SUCH_ORDER, UNKNOWN_STATE
+    named = asked.connector(session, asked.body["ConnectorID"])
+    if named is None or named.id != found.connector_id:
+        return Refusal.NO_SUCH_CONNECTOR, found.state
+    outcome = request_stop(session, asked.context, found.id, Origin.PARTNER)
+    if outcome is None:
+        return NO_SUCH_ORDER, UNKNOWN_STATE
+    return outcome.refusal or NONE, outcome.order.state
+
+
+def _why_not_ready(connector: Connector) -> str:
+    return why_unusable(connector) or (NONE if connector.plugged else NOT_PLUGGED)
+
+
+def _periods(asked: Asked, session: HubSession, connector: Connector) -> list[dict[str, Any]]:
+    pile = connector.pile
+    try:
+        version = version_in_use(
+            session, pile.confirmed_tariff_version_id, pile.station.tariff_id, asked.context.clock.now()
+        )
+    except NotFound:
+        return []
+    return version.periods
+
+
+def _start(asked: Asked, session: HubSession) -> StartOutcome:
+    connector = asked.connector(session, asked.body["ConnectorID"], lock=True)
+    if connector is None:
+        return StartOutcome(None, Refusal.NO_SUCH_CONNECTOR)
+    fields = asked.link.profile.spec.start
+    request = StartRequest(
+        connector_code=connector.code,
+        origin=Origin.PARTNER,
+        link_id=asked.link.id,
+        start_charge_seq=asked.body["StartChargeSeq"],
+        plate=_text(asked, fields.plate_fields, 16),
+        phone=_text(asked, fields.phone_fields, 32),
+        limit_yuan=_limit(asked, fields.limit_fields),
+        start_within_s=asked.link.timing.start_result_s - START_MARGIN_S,
+    )
+    return start_order(session, asked.context, request)
+
+
+def _text(asked: Asked, names: Iterable[str], longest: int) -> str | None:
+    """The first of these members that is there; one that cannot be a plate or a phone is ignored rather than cut."""
+    value = str(next((asked.body[name] for name in names if asked.body.get(name)), ""))
+    return value if 0 < len(value) <= longest else None
+
+
+def _limit(asked: Asked, names: Iterable[str]) -> Decimal | None:
+    """The amount the user may spend; missing, zero or negative means no limit (`specs/partners.md` 4.8)."""
+    for name in names:
+        value = asked.body.get(name)
+        if value is None:
+            continue
+        try:
+            amount = Decimal(str(value)).quantize(Decimal("0.01"), rounding="ROUND_DOWN")
+        except ArithmeticError as error:
+            raise BusinessError(RET_BUSINESS, name, "金额不合法 not an amount") from error
+        return amount if amount > 0 else None
+    return None

@@ -1,0 +1,1 @@
+"""The profile files that ship with the hub; data only."""

@@ -1,0 +1,259 @@
+"""Declaring partner links: what `hub apply` reads and saves. Unknown keys are refused; secrets come by reference only.
+
+`save_link` is idempotent and returns what changed, in the words of `charging_core.changes`; run in a transaction that is rolled
+back it is the diff.
+"""
+
+from __future__ import annotations
+
+from ipaddress import ip_network
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from sqlalchemy import select
+
+from charging_core.changes import Action, Change, FieldChange, set_members
+from charging_core.clock import Clock, to_china
+from charging_core.db import HubSession
+from charging_core.ids import new_id
+from charging_core.secretbox import SecretBox, SecretError
+from charging_core.tenants import Operator
+from partners.authorised import authorised_connectors
+from partners.errors import LinkInvalid
+from partners.keys import Direction, Secrets, open_secrets, seal_secrets
+from partners.links import Link, make_link
+from partners.model import PartnerLink
+from partners.profiles.errors import ProfileError
+from partners.profiles.loader import load_profile
+from partners.profiles.profile import Profile
+from partners.secrets import SecretValue
+from partners.tcec102.errors import ConfigurationError
+
+
+def _as_list(value: Any) -> Any:
+    return [value] if isinstance(value, str | int) else value
+
+
+def _network(value: str) -> str:
+    return str(ip_network(value, strict=False))
+
+
+def _base(value: str) -> str:
+    return f"/{value.strip('/')}/" if value.strip("/") else "/"
+
+
+OperatorId = Annotated[str, Field(pattern=r"^[0-9A-Za-z]{9}$")]
+Base = Annotated[str, Field(pattern=r"^/[A-Za-z0-9._~/-]*$"), AfterValidator(_base)]
+Network = Annotated[str, AfterValidator(_network)]
+Seconds = Annotated[int, Field(gt=5, le=3600)]
+
+
+class Section(BaseModel):
+    """A part of a link's declaration."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, coerce_numbers_to_str=True)
+
+
+class KeysSpec(Section):
+    """One key set; each member `{env: NAME}` or `{file: path}`."""
+
+    operator_secret: SecretValue
+    data_secret: SecretValue
+    data_iv: SecretValue
+    sig_secret: SecretValue
+
+    def secrets(self) -> Secrets:
+        """In clear, for sealing."""
+        names = ("operator_secret", "data_secret", "data_iv", "sig_secret")
+        return Secrets(**{name: getattr(self, name).get_secret_value() for name in names})
+
+
+class LinkKeysSpec(Section):
+    """`inbound`: the set that we issued, `inbound_previous` still accepted during a rotation; `outbound`: the partner's for us."""
+
+    inbound: KeysSpec
+    inbound_previous: KeysSpec | None = None
+    outbound: KeysSpec | None = None
+
+
+class TimingSpec(Section):
+    """Deadlines agreed with this partner, in seconds; absent = the profile's."""
+
+    start_result_s: Seconds | None = None
+    stop_result_s: Seconds | None = None
+    charge_status_s: Seconds | None = None
+    order_s: Seconds | None = None
+
+
+class PartnerLinkSpec(Section):
+    """A link as declared (互联链路)."""
+
+    id: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")
+    name: str = Field(min_length=1, max_length=64)
+    profile: str = Field(default="textbook", max_length=200)
+    environment: Literal["test", "prod"] = "test"
+    our_operator_id: OperatorId
+    their_operator_id: Annotated[list[OperatorId], BeforeValidator(_as_list), Field(min_length=1)]
+    inbound_base: Annotated[list[Base], BeforeValidator(_as_list)] = []
+    outbound_base: Annotated[str, Field(pattern=r"^https?://\S+$", max_length=300)] | None = None
+    keys: LinkKeysSpec
+    stations: Literal["all", "operator"] | list[str] = "all"
+    timing: TimingSpec = TimingSpec()
+    token_ttl_s: int | None = Field(default=None, ge=60, le=604_800)
+    verify_tls: bool = True
+    allow_ips: list[Network] = []
+    enabled: bool = True
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.outbound_base is not None and self.keys.outbound is None:
+            raise ValueError("outbound_base 需要 keys.outbound / outbound_base needs keys.outbound")
+        if self.environment == "prod" and not self.verify_tls:
+            raise ValueError("生产环境必须校验证书 / production verifies certificates")
+        return self
+
+    def members(self, tenant_id: str) -> dict[str, Any]:
+        """The columns that are not secret."""
+        options = self.timing.model_dump(exclude_none=True)
+        return {
+            "name": self.name,
+            "profile": self.profile,
+            "environment": self.environment,
+            "our_operator_id": self.our_operator_id,
+            "their_operator_ids": self.their_operator_id,
+            "inbound_bases": self.inbound_base or [f"/{tenant_id}/evcs/v1/"],
+            "outbound_base": self.outbound_base,
+            "stations": self.stations,
+            "options": {"timing": options, "token_ttl_s": self.token_ttl_s, "verify_tls": self.verify_tls},
+            "allow_ips": self.allow_ips,
+            "enabled": self.enabled,
+        }
+
+
+def save_link(session: HubSession, clock: Clock, box: SecretBox, spec: PartnerLinkSpec) -> list[Change]:
+    """Create or change the link of the session's tenant; nothing is written when nothing differs.
+
+    Raises `LinkInvalid`: unknown or forbidden profile, unusable keys, unknown operator, or a route that another link has.
+    """
+    _check_profile(clock, spec)
+    _check_operator(session, spec)
+    row = session.scalars(select(PartnerLink).where(PartnerLink.slug == spec.id)).one_or_none()
+    wanted = spec.members(session.tenant_id)
+    if row is None:
+        row = _new_row(session, clock, spec, wanted)
+        _seal_all(box, row, spec)
+        session.add(row)
+        changes = [Change("partner link", spec.id, Action.CREATE)]
+    else:
+        fields = (*set_members(row, wanted), *_seal_all(box, row, spec))
+        changes = [Change("partner link", spec.id, Action.UPDATE, fields)] if fields else []
+        if fields:
+            row.version += 1
+            row.changed_at = clock.now()
+    link = _usable(box, row)
+    session.flush()
+    _check_routes(session, row)
+    _check_ids(session, link)
+    return changes
+
+
+def disable_links_except(session: HubSession, clock: Clock, declared: set[str]) -> list[Change]:
+    """`--prune`: disable the tenant's links that are not declared; nothing is deleted."""
+    changes = []
+    for row in session.scalars(select(PartnerLink).where(PartnerLink.enabled, PartnerLink.slug.not_in(declared))):
+        row.enabled = False
+        row.version += 1
+        row.changed_at = clock.now()
+        changes.append(Change("partner link", row.slug, Action.DISABLE))
+    return changes
+
+
+def route_conflicts(session: HubSession) -> list[str]:
+    """Routes (path, OperatorID) that more than one enabled link claims, in words. Needs a system session to see all tenants."""
+    owners: dict[tuple[str, str], str] = {}
+    conflicts = []
+    for row in session.scalars(select(PartnerLink).where(PartnerLink.enabled).order_by(PartnerLink.id)):
+        for route in _routes(row):
+            first = owners.setdefault(route, row.id)
+            if first != row.id:
+                conflicts.append(f"{route[0]} + {route[1]}: {row.slug}")
+    return conflicts
+
+
+def _check_profile(clock: Clock, spec: PartnerLinkSpec) -> Profile:
+    try:
+        profile = load_profile(spec.profile)
+        profile.check_allowed(spec.environment, to_china(clock.now()).date())
+    except ProfileError as error:
+        raise LinkInvalid("profile", str(error)) from error
+    return profile
+
+
+def _check_operator(session: HubSession, spec: PartnerLinkSpec) -> None:
+    known = session.scalars(select(Operator).where(Operator.operator_id == spec.our_operator_id)).one_or_none()
+    if known is None:
+        raise LinkInvalid("our_operator_id", f"没有这个运营商 / no operator {spec.our_operator_id} in this tenant")
+
+
+def _usable(box: SecretBox, row: PartnerLink) -> Link:
+    try:
+        return make_link(row, box)
+    except (ConfigurationError, ProfileError) as error:
+        raise LinkInvalid("keys", str(error)) from error
+
+
+def _check_routes(session: HubSession, row: PartnerLink) -> None:
+    if not row.enabled:
+        return
+    others = session.scalars(select(PartnerLink).where(PartnerLink.enabled, PartnerLink.id != row.id))
+    taken = {route: other.slug for other in others for route in _routes(other)}
+    for route in _routes(row):
+        if route in taken:
+            raise LinkInvalid("inbound_base", f"{route[0]} + {route[1]} 已属于 / belongs to {taken[route]}")
+
+
+def _check_ids(session: HubSession, link: Link) -> None:
+    """Two connectors must never have one id at the partner (`specs/municipal.md` 12.3)."""
+    if link.profile.native_id("connector_id"):
+        return
+    twice = link.profile.collisions("connector_id", authorised_connectors(session, link))
+    if twice:
+        raise LinkInvalid(
+            "profile", f"接口编码重复 / one ConnectorID for several connectors: {', '.join(sorted(twice))}"
+        )
+
+
+def _routes(row: PartnerLink) -> list[tuple[str, str]]:
+    return [(base, operator_id) for base in row.inbound_bases for operator_id in row.their_operator_ids]
+
+
+def _new_row(session: HubSession, clock: Clock, spec: PartnerLinkSpec, wanted: dict[str, Any]) -> PartnerLink:
+    now = clock.now()
+    stamps = {"version": 1, "created_at": now, "changed_at": now}
+    return PartnerLink(
+        id=new_id(), tenant_id=session.tenant_id, slug=spec.id, inbound_keys=[], outbound_keys=None, **stamps, **wanted
+    )
+
+
+def _seal_all(box: SecretBox, row: PartnerLink, spec: PartnerLinkSpec) -> tuple[FieldChange, ...]:
+    """Seal what differs from the stored sets; the diff only says that something changed."""
+    changed = []
+    keys = spec.keys
+    inbound = [one.secrets() for one in (keys.inbound, keys.inbound_previous) if one is not None]
+    if not _same(box, row, "inbound", row.inbound_keys, inbound):
+        row.inbound_keys = [seal_secrets(box, row.id, "inbound", one) for one in inbound]
+        changed.append(FieldChange("keys.inbound", "changed", "changed"))
+    outbound = [] if keys.outbound is None else [keys.outbound.secrets()]
+    if not _same(box, row, "outbound", [row.outbound_keys] if row.outbound_keys else [], outbound):
+        row.outbound_keys = seal_secrets(box, row.id, "outbound", outbound[0]) if outbound else None
+        changed.append(FieldChange("keys.outbound", "changed", "changed"))
+    return tuple(changed)
+
+
+def _same(box: SecretBox, row: PartnerLink, direction: Direction, sealed: list[str], wanted: list[Secrets]) -> bool:
+    if any(box.stale(text) for text in sealed):
+        return False
+    try:
+        return [open_secrets(box, row.id, direction, text) for text in sealed] == wanted
+    except SecretError:
+        return False

@@ -1,0 +1,60 @@
+"""The cipher and the signature of the 2016 edition: AES-CBC with PKCS#7 and HMAC-MD5 (T/CEC 102.4 Annex B, C).
+
+The only module that knows the algorithms, so that another edition's suite can stand beside it.
+"""
+
+from __future__ import annotations
+
+import binascii
+import hmac
+
+from partners.tcec102.ciphers import BLOCK
+from partners.tcec102.keys import KeySet
+
+_STRIP_WHITE = str.maketrans("", "", " \t\r\n")
+
+
+class CipherError(ValueError):
+    """Raised when a text is not base64 of a correctly padded ciphertext of this key; one message for every cause."""
+
+
+def encrypt(plain: bytes, keys: KeySet) -> str:
+    """Base64 (standard alphabet, no line breaks) of the AES-CBC ciphertext of ``plain``; padded in bytes."""
+    missing = BLOCK - len(plain) % BLOCK
+    padded = plain + bytes((missing,)) * missing
+    return binascii.b2a_base64(keys.cipher.encrypt(padded), newline=False).decode("ascii")
+
+
+def decrypt(text: str, keys: KeySet, *, allow_line_breaks: bool = True) -> bytes:
+    """The plaintext of ``text``; the padding is checked strictly.
+
+    :param allow_line_breaks: drop the white space that MIME encoders put in every 76 characters.
+    :raises CipherError: not base64, not whole blocks, or wrong padding.
+    """
+    if allow_line_breaks and ("\n" in text or "\r" in text):
+        text = text.translate(_STRIP_WHITE)
+    try:
+        blocks = binascii.a2b_base64(text, strict_mode=True)
+    except (binascii.Error, ValueError) as error:
+        raise CipherError("not base64") from error
+    if not blocks or len(blocks) % BLOCK:
+        raise CipherError("not whole cipher blocks")
+    return _unpad(keys.cipher.decrypt(blocks))
+
+
+def sign(message: str, keys: KeySet) -> str:
+    """Upper-case hex of HMAC-MD5 over the UTF-8 bytes of ``message``."""
+    return hmac.digest(keys.sig_key_bytes, message.encode("utf-8"), "md5").hex().upper()
+
+
+def same_signature(ours: str, theirs: str, *, any_case: bool = True) -> bool:
+    """Constant-time comparison of two hex signatures. ``theirs`` may hold anything, also non-ASCII text."""
+    candidate = theirs.upper() if any_case else theirs
+    return hmac.compare_digest(ours.encode("ascii"), candidate.encode("utf-8", "surrogatepass"))
+
+
+def _unpad(padded: bytes) -> bytes:
+    count = padded[-1]
+    if not 1 <= count <= BLOCK or padded[-count:] != bytes((count,)) * count:
+        raise CipherError("wrong padding")
+    return padded[:-count]

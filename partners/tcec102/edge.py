@@ -1,0 +1,226 @@
+"""The T/CEC 102 door as an ASGI application in front of another one (DESIGN.md section 4, DECISIONS 6).
+
+Paths below a link's base are answered here, always with HTTP 200; everything else goes to ``inner``. Checks and crypto run on
+the event loop (tens of microseconds); handlers that may block run in a bounded set of threads. When those are taken and the
+waiting line is full, the caller gets Ret -1 at once instead of a time-out later.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+import anyio
+import anyio.to_thread
+
+from partners.tcec102 import receive as door_steps
+from partners.tcec102.errors import Overloaded, OversizedBody, Refusal, SlowBody
+from partners.tcec102.ports import Route
+from partners.tcec102.receive import Door, InboundCall, Reply, Visit
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+AsgiApp = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+DEFAULT_THREADS = 32
+"""Handlers at work at once; about what one process can use of a database pool."""
+DEFAULT_MAX_WAITING = 256
+"""Calls that may wait for a thread. At 10 ms a handler the last one waits 80 ms, far inside the 1 s of section 12.2."""
+BODY_TIMEOUT_S = 20.0
+"""Time for a body that does not come in one piece; a call of 1 MiB over a slow line needs a few seconds."""
+_SWEEP_S = 1.0
+"""How often slow bodies are looked for."""
+INLINE_BYTES = 64 * 1024
+"""Larger bodies are opened in a thread: 1 MiB of AES and JSON would hold up the event loop for tens of milliseconds."""
+
+_CONTENT_TYPE = (b"content-type", b"application/json;charset=utf-8")
+_CLOSE = (b"connection", b"close")
+
+
+class TcecEdge:
+    """ASGI application. Build it once per process; it keeps no state of its own but its thread limit.
+
+    :param inner: where other paths and the life-span events go; without it they get 404.
+    """
+
+    def __init__(
+        self,
+        door: Door,
+        inner: AsgiApp | None = None,
+        *,
+        threads: int = DEFAULT_THREADS,
+        max_waiting: int = DEFAULT_MAX_WAITING,
+        body_timeout_s: float = BODY_TIMEOUT_S,
+    ) -> None:
+        self._door = door
+        self._inner = inner or _nothing_else
+        self._limiter = anyio.CapacityLimiter(threads)
+        self._max_waiting = max_waiting
+        self._watch = _Watch(body_timeout_s)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection event of ASGI 3."""
+        route = self._door.links.resolve(scope["path"]) if scope["type"] == "http" else None
+        if route is None:
+            await self._inner(scope, receive, send)
+            return
+        call = await self._read(scope, receive, route)
+        if call is not None:
+            await _answer(send, await self._serve(call), close=call.problem is not None)
+
+    async def _serve(self, call: InboundCall) -> Reply:
+        visit = door_steps.begin(call, self._door)
+        if visit.open and (len(call.body) > INLINE_BYTES or not door_steps.token_is_cached(visit)):
+            await self._in_thread(_proceed_and_work, visit)
+        else:
+            door_steps.proceed(visit)
+            if visit.open and visit.name not in self._door.inline_handlers:
+                await self._in_thread(door_steps.work, visit)
+            else:
+                door_steps.work(visit)
+        return door_steps.finish(visit)
+
+    async def _in_thread(self, task: Callable[[Visit], None], visit: Visit) -> None:
+        if self._is_full():
+            visit.refuse(Overloaded())
+            door_steps.work(visit)
+            return
+        await anyio.to_thread.run_sync(task, visit, limiter=self._limiter)
+
+    def _is_full(self) -> bool:
+        limiter = self._limiter
+        return limiter.available_tokens <= 0 and limiter.statistics().tasks_waiting >= self._max_waiting
+
+    async def _read(self, scope: Scope, receive: Receive, route: Route) -> InboundCall | None:
+        """The call, or None when the caller hung up before its body was complete."""
+        authorization, length = _headers(scope)
+        remote = scope["client"][0] if scope.get("client") else ""
+        body = b""
+        problem: Refusal | None = None
+        task = self._watch.begin()
+        try:
+            body = await _read_body(receive, length, self._door.max_body_bytes)
+        except OversizedBody as refusal:
+            problem = refusal
+        except asyncio.CancelledError:
+            if not self._watch.ended(task):
+                raise
+            problem = SlowBody()
+        except _HungUpError:
+            return None
+        finally:
+            self._watch.end(task)
+        return InboundCall(route.base, route.interface, body, authorization, remote, problem)
+
+
+class _HungUpError(Exception):
+    """Raised inside this module when the caller is gone; there is nobody to answer."""
+
+
+class _Watch:
+    """Ends the reading of bodies that take too long. One timer for all of them, because it runs for every call and a timer
+    of its own would cost as much as a check; hence an end up to ``_SWEEP_S`` late.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._reading: dict[asyncio.Task[Any], float] = {}
+        self._ended: set[asyncio.Task[Any]] = set()
+        self._timer: asyncio.TimerHandle | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def begin(self) -> asyncio.Task[Any]:
+        """The current task begins to read a body."""
+        task, loop = asyncio.current_task(), asyncio.get_running_loop()
+        if task is None:
+            raise RuntimeError("the edge runs inside an asyncio task")
+        self._reading[task] = loop.time() + self._seconds
+        if self._timer is None or self._loop is not loop:
+            self._arm(loop)
+        return task
+
+    def end(self, task: asyncio.Task[Any]) -> None:
+        """The body is there, or will not come."""
+        del self._reading[task]
+
+    def ended(self, task: asyncio.Task[Any]) -> bool:
+        """Was it this watch, and nobody else, that cancelled the task?"""
+        if task not in self._ended:
+            return False
+        self._ended.discard(task)
+        return task.uncancel() == 0
+
+    def _arm(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._timer = loop.call_later(min(_SWEEP_S, self._seconds), self._sweep, loop)
+
+    def _sweep(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._timer = None
+        now = loop.time()
+        late = {task for task, deadline in self._reading.items() if deadline <= now}
+        for task in late - self._ended:
+            self._ended.add(task)
+            task.cancel()
+        if self._reading:
+            self._arm(loop)
+
+
+async def _read_body(receive: Receive, length: int, limit: int) -> bytes:
+    if length > limit:
+        raise OversizedBody
+    chunks: list[bytes] = []
+    size, more = 0, True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise _HungUpError
+        chunks.append(message.get("body", b""))
+        size += len(chunks[-1])
+        if size > limit:
+            raise OversizedBody
+        more = message.get("more_body", False)
+    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+
+def _proceed_and_work(visit: Visit) -> None:
+    door_steps.proceed(visit)
+    door_steps.work(visit)
+
+
+def _headers(scope: Scope) -> tuple[str | None, int]:
+    """Authorization and the announced length, in one walk; -1 when no usable length is announced."""
+    authorization, length = None, -1
+    for name, value in scope["headers"]:
+        if name == b"authorization" and authorization is None:
+            authorization = value.decode("latin-1")
+        elif name == b"content-length" and value.isdigit():
+            length = int(value)
+    return authorization, length
+
+
+async def _answer(send: Send, reply: Reply, *, close: bool) -> None:
+    headers = [_CONTENT_TYPE, (b"content-length", str(len(reply.payload)).encode())]
+    if close:
+        headers.append(_CLOSE)
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": reply.payload})
+
+
+async def _nothing_else(scope: Scope, receive: Receive, send: Send) -> None:
+    if scope["type"] == "lifespan":
+        await _lifespan(receive, send)
+    elif scope["type"] == "websocket":
+        await send({"type": "websocket.close", "code": 1000})
+    else:
+        await send({"type": "http.response.start", "status": 404, "headers": [(b"content-length", b"0")]})
+        await send({"type": "http.response.body", "body": b""})
+
+
+async def _lifespan(receive: Receive, send: Send) -> None:
+    event = ""
+    while event != "lifespan.shutdown":
+        event = (await receive())["type"]
+        await send({"type": f"{event}.complete"})

@@ -1,0 +1,97 @@
+"""Ports kept in memory: enough for one process, for tests and for whoever uses this package alone."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+
+from partners.tcec102.errors import ConfigurationError
+from partners.tcec102.exchanges import Exchange
+from partners.tcec102.ports import InboundLink, Route
+
+MAX_ADDRESSES = 10_000
+"""Buckets after which those that are full again are forgotten; forgetting one changes nothing for its caller."""
+
+
+class MemoryLinkDirectory:
+    """Links by base path and OperatorID. ``replace`` swaps the whole table at once, so readers never see half of it."""
+
+    def __init__(self, links: Iterable[tuple[str, InboundLink]] = ()) -> None:
+        self._table: dict[tuple[str, str], InboundLink] = {}
+        self._bases: frozenset[str] = frozenset()
+        self.replace(links)
+
+    def replace(self, links: Iterable[tuple[str, InboundLink]]) -> None:
+        """Take these ``(base, link)`` pairs instead; a link may have several bases.
+
+        :raises ConfigurationError: a base is not ``/…/``, or two links share a base and an OperatorID.
+        """
+        table: dict[tuple[str, str], InboundLink] = {}
+        for base, link in links:
+            if not base.startswith("/") or not base.endswith("/"):
+                raise ConfigurationError(f"link {link.link_id}: the base path {base!r} must begin and end with /")
+            for operator_id in link.operator_ids:
+                if table.setdefault((base, operator_id), link) is not link:
+                    raise ConfigurationError(f"two links for {base} and {operator_id}")
+        self._table, self._bases = table, frozenset(base for base, _ in table)
+
+    def resolve(self, path: str) -> Route | None:
+        """The route of a path below one of the bases."""
+        head, slash, interface = path.rpartition("/")
+        base = head + slash
+        return Route(base, interface) if base in self._bases else None
+
+    def find(self, base: str, operator_id: str) -> InboundLink | None:
+        """The link of this base and caller."""
+        return self._table.get((base, operator_id))
+
+
+class NoLimit:
+    """Lets everybody through; for links behind a gateway that limits already."""
+
+    def allow(self, base: str, remote: str) -> bool:
+        """Always."""
+        return True
+
+
+class TokenBuckets:
+    """One bucket per base and address: ``burst`` calls at once, ``rate_per_s`` in the long run. Real time."""
+
+    def __init__(self, rate_per_s: float, burst: int, now: Callable[[], float] = time.monotonic) -> None:
+        if rate_per_s <= 0 or burst < 1:
+            raise ConfigurationError("a rate above 0 and a burst of at least 1 are due")
+        self._rate = rate_per_s
+        self._burst = float(burst)
+        self._now = now
+        self._lock = threading.Lock()
+        self._buckets: dict[tuple[str, str], list[float]] = {}
+
+    def allow(self, base: str, remote: str) -> bool:
+        """Take one call out of the bucket, if one is left."""
+        now = self._now()
+        with self._lock:
+            bucket = self._buckets.get((base, remote)) or self._new_bucket((base, remote), now)
+            level = min(self._burst, bucket[0] + (now - bucket[1]) * self._rate)
+            allowed = level >= 1
+            bucket[:] = (level - 1 if allowed else level, now)
+        return allowed
+
+    def _new_bucket(self, key: tuple[str, str], now: float) -> list[float]:
+        """A full bucket; when there are too many, those that have filled up again meanwhile are forgotten."""
+        if len(self._buckets) >= MAX_ADDRESSES:
+            full_since = now - self._burst / self._rate
+            self._buckets = {old: bucket for old, bucket in self._buckets.items() if bucket[1] > full_since}
+        return self._buckets.setdefault(key, [self._burst, now])
+
+
+class MemorySink:
+    """Keeps the newest exchanges, oldest first."""
+
+    def __init__(self, limit: int = 1000) -> None:
+        self.exchanges: deque[Exchange] = deque(maxlen=limit)
+
+    def record(self, exchange: Exchange) -> None:
+        """Keep one."""
+        self.exchanges.append(exchange)
