@@ -1,0 +1,1 @@
+"""The hub edge: HTTP, command line, and the composition of all rooms into processes."""

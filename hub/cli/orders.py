@@ -1,0 +1,128 @@
+"""`hub order …`: what happened to an order, and who was told."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from hub.cli.opened import looking, opened
+from hub.cli.screen import AsJson, Limit, Tenant, facts, out, print_json, table
+from hub.reading import orders
+from hub.reading.paging import Window
+from hub.reading.values import masked, when, yuan
+
+_SUMS = ("class", "energy_kwh", "elec_fee", "service_fee", "total_fee")
+_SUM_TITLES = ("类别 / class", "kWh", "电费 / energy", "服务费 / service", "元 / yuan")
+_LINES = (
+    "started_at",
+    "ended_at",
+    "class",
+    "elec_price",
+    "service_price",
+    "energy_kwh",
+    "elec_fee",
+    "service_fee",
+    "basis",
+)
+_LINE_TITLES = ("起 / from", "止 / to", "类别", "电价", "服务价", "kWh", "电费", "服务费", "依据 / basis")
+_STATES = ("at", "happened", "state", "detail")
+_STATE_TITLES = ("时间 / at", "事件 / event", "状态 / state", "说明 / detail")
+
+order_app = typer.Typer(no_args_is_help=True, help="充电订单 / charge orders")
+
+
+@order_app.command("list")
+def list_orders(
+    state: Annotated[str | None, typer.Option(help="状态 / state")] = None,
+    tenant: Tenant = None,
+    limit: Limit = 20,
+    as_json: AsJson = False,
+) -> None:
+    """订单, 新的在前 / orders, newest first."""
+    with opened() as container, looking(container, tenant) as session:
+        found = orders.list_orders(session, Window(limit), orders.OrderFilter(state=state)).items
+    if as_json:
+        print_json(found)
+        return
+    columns = ("订单 / order", "状态 / state", "来源 / origin", "枪 / connector", "创建 / created", "kWh", "元 / yuan")
+    names = ("id", "state", "origin", "connector", "created_at", "energy_kwh", "total_fee")
+    table("订单 / orders", columns, [_cells(line, names) for line in found])
+
+
+@order_app.command("show")
+def show(
+    order: Annotated[
+        str, typer.Argument(help="订单号、交易流水号或 StartChargeSeq / order id, trade number or start_charge_seq")
+    ],
+    tenant: Tenant = None,
+    as_json: AsJson = False,
+) -> None:
+    """一个订单的全部: 账单、状态、推送、停车 / everything about one order."""
+    with opened() as container, looking(container, tenant) as session:
+        found = orders.require_order(session, order)
+        trace = masked(orders.order_trace(session, found, container.parking_of(session, found.id)))
+    if as_json:
+        print_json(trace)
+    else:
+        _show(trace)
+
+
+def _show(trace: dict[str, Any]) -> None:
+    order = trace["order"]
+    _show_head(order)
+    rows = [_cells(line, _SUMS) for line in order["periods"]]
+    if order["total_fee"] is not None:
+        rows.append(("合计 / total", *_cells(order, _SUMS[1:])))
+    table("按时段 / by period", _SUM_TITLES, rows)
+    table("账单明细 / bill lines", _LINE_TITLES, [_cells(line, _LINES) for line in order["details"]])
+    table("状态 / states", _STATE_TITLES, [_cells(line, _STATES) for line in trace["states"]])
+    _show_told(trace["deliveries"])
+    for stay in trace["parking"]:
+        grant = {name: _cell(name, value) for name, value in stay["grant"].items()}
+        facts("停车 / parking", {"车场 / park": stay["park"]["name"], **grant})
+
+
+def _show_head(order: dict[str, Any]) -> None:
+    out.print(f"[bold]订单 / order {order['id']}[/]  [cyan]{order['state']}[/]")
+    facts(
+        "概要 / summary",
+        {
+            "交易流水号 / trade number": order["trade_number"],
+            "StartChargeSeq": order["start_charge_seq"],
+            "来源 / origin": f"{order['origin']} {order['link_id'] or ''}",
+            "场站 / station": order["station"]["name"],
+            "枪 / connector": order["connector"]["code"],
+            "开始 / started": when(order["started_at"]),
+            "结束 / ended": when(order["ended_at"]),
+            "停止原因 / stop reason": order["stop_reason"],
+            "失败 / failure": order["failure"],
+            "待核 / review": order["review"],
+        },
+    )
+
+
+def _show_told(deliveries: list[dict[str, Any]]) -> None:
+    rows = []
+    for delivery in deliveries:
+        head = (
+            f"{delivery['destination_kind']} {delivery['destination_id']}",
+            delivery["interface"],
+            delivery["state"],
+        )
+        attempts = delivery["attempts"] or [{}]
+        for attempt in attempts:
+            answer = " ".join(str(attempt.get(name) or "") for name in ("outcome", "code", "message", "error"))
+            rows.append((*head, when(attempt.get("started_at")), attempt.get("duration_ms"), answer.strip()))
+    columns = ("对象 / to", "接口 / interface", "状态 / state", "时间 / at", "ms", "回答 / answer")
+    table("告诉了谁 / who was told", columns, rows)
+
+
+def _cells(line: dict[str, Any], names: tuple[str, ...]) -> tuple[object, ...]:
+    return tuple(_cell(name, line[name]) for name in names)
+
+
+def _cell(name: str, value: Any) -> object:
+    if name.endswith(("_at", "_from", "_until")) or name == "at":
+        return when(value)
+    return yuan(value) if name.endswith("_fee") else value

@@ -1,0 +1,1 @@
+"""Handlers of `openapi/console.yaml`; each is named by its operationId."""
