@@ -30,6 +30,7 @@ from charging_core.piles.server import PileServer
 from charging_core.piles.store.commands import TableCommands, TableCommandSource
 from charging_core.piles.store.directory import TablePileDirectory, TableTariffSource
 from charging_core.piles.store.sink import TablePileEventSink
+from charging_core.piles.store.tariff_sweep import sweep_tariffs
 from charging_core.secretbox import SecretBox
 from hub import migrate
 from hub.errors import NotMigrated, PortBusy
@@ -53,6 +54,8 @@ log = structlog.get_logger()
 
 ORDER_TIMER_S = 2.0
 """How often order timers are looked at, in business seconds; the shortest timer is 15 s (`orders/limits.py`)."""
+TARIFF_ROLLOUT_S = 60.0
+"""How often piles that still run an older tariff version are told the new one, in business seconds."""
 
 BURST_S = 4
 """Seconds' worth of a partner's rate that may come at once: pushes of a platform arrive in bunches."""
@@ -103,6 +106,7 @@ class Container:
         self.order_context = OrderContext(self.clock, self.commands)
         self.registry = Registry()
         self.registry.schedule("order_timers", lambda _tick: self._sweep_orders(), every_s=ORDER_TIMER_S)
+        self.registry.schedule("tariff_rollout", lambda _tick: self._sweep_tariffs(), every_s=TARIFF_ROLLOUT_S)
         self.partners = PartnerRoom(self.db, self.order_context, self.box)
         self.partners.register(self.registry, after_planning=self.wake_worker)
         self.regulators = register_regulators(
@@ -217,6 +221,9 @@ class Container:
 
     def _sweep_parking(self, _tick: datetime) -> None:
         self.parking.sweep()
+
+    def _sweep_tariffs(self) -> None:
+        sweep_tariffs(self.db, self.clock, self.commands)
 
     def _sweep_orders(self) -> None:
         sweep_orders(self.db, self.order_context)

@@ -103,7 +103,7 @@ def print_summary(console: Console, result: dict[str, Any]) -> None:
             span, _CLASSES[line["class"]], line["energy_kwh"], *prices, line["elec_yuan"], line["service_yuan"]
         )
     bill.add_section()
-    bill.add_row("合计 total", "", result["energy_kwh"], "", "", order["elec_yuan"], order["service_yuan"])
+    bill.add_row("合计 total", "", order["energy_kwh"], "", "", order["elec_yuan"], order["service_yuan"])
     console.print(bill)
     console.print(
         f"[bold]总金额 {result['total_yuan']} 元[/bold]  伙伴、监管与本系统所见一致 / the same at all three\n"
@@ -114,11 +114,11 @@ def print_summary(console: Console, result: dict[str, Any]) -> None:
 def _told_table(result: dict[str, Any]) -> Table:
     told = Table(title="谁被告知了什么, 何时, 如何回答 / who was told what, when, and their answer")
     for column in ("对方 party", "接口 interface", "次数", "最近 last at", "回答 answer"):
-        told.add_column(column)
+        told.add_column(column, overflow="fold")
     for party, pushes in (("伙伴 partner", result["partner"]), ("监管 regulator", result["regulator"])):
         for name, push in pushes["pushes"].items():
             last_at = (push["last_at"] or "")[11:19]
-            told.add_row(party, name, f"{push['accepted']}/{push['sent']}", last_at, _short(push["last_answer"]))
+            told.add_row(party, name.removeprefix("notification_"), f"{push['accepted']}/{push['sent']}", last_at, _short(push["last_answer"]))
     parking = result["parking"]
     told.add_row("车场 park", "coupon/addition", "1", "", _short(parking["answer"]))
     told.add_row(
