@@ -119,10 +119,14 @@ class FileClock:
         self._checked_s = 0.0
         self._stamp = -1
         self._inner = self._load()
+        self._latest = self._inner.now()
 
     def now(self) -> datetime:
-        """The shared business time, in UTC."""
-        return self._current().now()
+        """The shared business time, in UTC. Never goes back: a process that hears late of a slower rate waits for the others."""
+        instant = self._current().now()
+        with self._lock:
+            self._latest = max(self._latest, instant)
+            return self._latest
 
     def real_seconds(self, business_seconds: float) -> float:
         """Business seconds divided by the present rate."""
