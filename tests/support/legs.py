@@ -1,11 +1,12 @@
 """`make test`: every leg in turn, each timed; the run fails when a leg fails or ran no test.
 
-A leg is lint (ruff, types, layers), the whole suite on SQLite, or the database tests on PostgreSQL + Redis.
+A leg is lint (ruff, types, layers), the whole suite on SQLite, the database tests on PostgreSQL + Redis, or the pages in a browser.
 """
 
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -23,6 +24,8 @@ LINT = (
     ("lint-imports",),
 )
 PYTEST_LEGS = ("sqlite", "postgresql")
+PAGES = "pages"
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,15 @@ def pytest_leg(leg: str, arguments: Sequence[str]) -> Result:
     reason = f"pytest ended with {code}" if code else "" if ran else "no test ran"
     what = f"{ran} tests" + (f", {skipped} SKIPPED" if skipped else "")
     return Result(leg, time.monotonic() - began, what, reason)
+
+
+def pages(arguments: Sequence[str]) -> Result:
+    """The pages in a headless browser: the one leg that may be absent, and then says so (DECISIONS 25)."""
+    if not any(map(shutil.which, BROWSERS)):
+        _say("\nPAGES LEG ABSENT: no Chromium on PATH; install Debian's package 'chromium' to run it")
+        return Result(PAGES, 0.0, "ABSENT: no Chromium on PATH", "")
+    result = pytest_leg("sqlite", ["-m", "page", "tests/pages", *arguments])
+    return Result(PAGES, result.seconds, result.what, result.reason)
 
 
 def counts(report: Path) -> tuple[int, int]:
@@ -89,8 +101,16 @@ def report(results: Iterable[Result]) -> int:
 def main(chosen: Sequence[str]) -> int:
     """Run the legs named on the command line (all when none is); what follows `--` goes to pytest."""
     cut = chosen.index("--") if "--" in chosen else len(chosen)
-    names, arguments = chosen[:cut] or ("lint", *PYTEST_LEGS), chosen[cut + 1 :]
-    return report([lint() if name == "lint" else pytest_leg(name, arguments) for name in names])
+    names, arguments = chosen[:cut] or ("lint", *PYTEST_LEGS, PAGES), chosen[cut + 1 :]
+    return report([_leg(name, arguments) for name in names])
+
+
+def _leg(name: str, arguments: Sequence[str]) -> Result:
+    if name == "lint":
+        return lint()
+    if name == PAGES:
+        return pages(arguments)
+    return pytest_leg(name, ["-m", "not page", *arguments])
 
 
 if __name__ == "__main__":
