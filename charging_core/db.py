@@ -4,6 +4,8 @@
 `system(reason)` and `read_system(reason)` are the only way out of the scope (pile login, relay, ledger, administration). The scope
 is applied here, to every ORM statement, and on PostgreSQL a second time by row-level security (migrations).
 
+Errors never show bound values: they may be plates, phones or secrets.
+
 SQLite has one writer: write sessions begin IMMEDIATE behind one lock per process, reads run beside them on read-only connections.
 """
 
@@ -85,7 +87,9 @@ class Database:
             self._write_engine = _sqlite_engine(url, synchronous, "BEGIN IMMEDIATE", read_only=False)
             self._read_engine = _sqlite_engine(url, synchronous, "BEGIN", read_only=True)
         else:
-            self._write_engine = create_engine(url, pool_size=pool_size, max_overflow=pool_size, pool_pre_ping=True)
+            self._write_engine = create_engine(
+                url, pool_size=pool_size, max_overflow=pool_size, pool_pre_ping=True, hide_parameters=True
+            )
             self._read_engine = self._write_engine.execution_options(isolation_level="AUTOCOMMIT")
 
     @property
@@ -161,6 +165,7 @@ def _sqlite_engine(url: str, synchronous: str, begin: str, *, read_only: bool) -
         connect_args={"isolation_level": None, "check_same_thread": False, "timeout": _BUSY_TIMEOUT_MS / 1000},
         pool_size=20,
         max_overflow=40,
+        hide_parameters=True,
     )
 
     @event.listens_for(engine, "connect")

@@ -13,13 +13,13 @@ from charging_core.tariffs.periods import RateClass
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A sample during a charge: V, A, percent, kWh since the start, minutes; `at` is the receive time."""
+    """A sample during a charge: V, A, percent, kWh since the start (none when not told), minutes; `at` is the receive time."""
 
     at: datetime
     voltage_v: Decimal
     current_a: Decimal
     soc: int
-    energy_kwh: Decimal
+    energy_kwh: Decimal | None
     minutes_charged: int
     minutes_remaining: int
     pile_amount: Decimal

@@ -6,17 +6,21 @@ from sqlalchemy import select
 
 from charging_core.db import HubSession
 from charging_core.events import record_event
-from charging_core.orders.model import ChargeOrder, OrderTransition
+from charging_core.orders.model import FAILURE_LENGTH, ChargeOrder, OrderTransition
 from charging_core.orders.ports import OrderContext
 from charging_core.orders.snapshot import order_snapshot
 from charging_core.orders.state import BEFORE_CHARGE, OrderEvent, OrderState, advance
 
 
 def lock_order(session: HubSession, order_id: str) -> ChargeOrder | None:
-    """The order, its row held until the transaction ends (SQLite has one writer anyway)."""
-    return session.scalars(
-        select(ChargeOrder).where(ChargeOrder.id == order_id).with_for_update(of=ChargeOrder)
-    ).one_or_none()
+    """The order as committed last, its row held until the transaction ends (SQLite has one writer anyway).
+
+    Whoever waited for the row sees what the other one did, even when this session had loaded the order before. Rows are held in
+    one sequence everywhere, so that nobody waits in a circle: pile, connector, order, command. They are held without their keys
+    (`key_share`): PostgreSQL checks an order's foreign key again when a transaction updates it twice.
+    """
+    query = select(ChargeOrder).where(ChargeOrder.id == order_id).with_for_update(of=ChargeOrder, key_share=True)
+    return session.scalars(query.execution_options(populate_existing=True)).one_or_none()
 
 
 def move(
@@ -36,7 +40,7 @@ def move(
         )
     )
     if after is OrderState.FAILED and (before in BEFORE_CHARGE or before is OrderState.STOPPING):
-        order.failure = order.failure or detail or happened.value
+        order.failure = order.failure or (detail or happened.value)[:FAILURE_LENGTH]
         publish(session, context, order, "order.start_failed")
     return True
 

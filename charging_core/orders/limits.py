@@ -12,8 +12,12 @@ STOP_EXPIRY_S = 15
 STOP_RETRY_S = 15
 STOP_TRIES = 3
 RECORD_LIMIT_S = 30
-"""From the end until the trade record; later the order is abnormal but still open to a late record."""
+"""From an end that nobody asked for until the trade record; later the order is abnormal but still open to a late record."""
 STOP_RECORD_LIMIT_S = 90
-"""From the last stop command until something is heard; then the order is abnormal, or failed if it never charged."""
+"""From the wish to stop until the trade record; then the order is abnormal, or failed if it never charged."""
+CHARGE_SILENCE_S = 24 * 3600
+"""A charge of which nothing is heard for a day is given up for review: its pile is not coming back, and no charge lasts that long."""
+STEP_S = 60
+"""A step between two samples counts for this long at most when the next one is foreseen; a longer one was a gap in the link."""
 IDLE_FRAMES = 2
 """Two idle readings in a row end a charge; one may be a glitch (P11)."""

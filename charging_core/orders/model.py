@@ -17,6 +17,12 @@ from charging_core.types import BigKey, Json, Kwh4, Price5, UtcDateTime, Yuan4
 
 _OPEN = text("state IN ({})".format(", ".join(f"'{state.value}'" for state in sorted(OPEN_STATES))))
 
+FAILURE_LENGTH = 64
+"""Characters kept of why an order failed: a word or a short sentence."""
+
+NO_RECORD = "no trade record"
+"""What is to review about an order that was given up; no longer when the record comes after all."""
+
 
 class Origin(StrEnum):
     """Who asked for a start or a stop."""
@@ -72,7 +78,7 @@ class ChargeOrder(TenantScoped, Base):
     stop_told: Mapped[bool] = mapped_column(default=False)
     stop_reason: Mapped[str | None] = mapped_column(String(16))
     stop_code: Mapped[int | None] = mapped_column(Integer)
-    failure: Mapped[str | None] = mapped_column(String(64))
+    failure: Mapped[str | None] = mapped_column(String(FAILURE_LENGTH))
     idle_seen: Mapped[int] = mapped_column(Integer, default=0)
     link_lost: Mapped[bool] = mapped_column(default=False)
     review: Mapped[str | None] = mapped_column(String(500))

@@ -17,11 +17,14 @@ class PileCommands(Protocol):
     def start(
         self, session: HubSession, order_id: str, connector_code: str, limit_yuan: Decimal | None, expires_at: datetime
     ) -> str:
-        """Ask for a start; returns the pile side's own number for this charge. Not sent after `expires_at`."""
+        """Ask for a start; returns the pile side's own number for this charge.
+
+        Not sent after `expires_at`, nor when the order no longer waits for it; the order is told of either.
+        """
         ...  # pragma: no cover
 
     def stop(self, session: HubSession, order_id: str, connector_code: str, expires_at: datetime) -> None:
-        """Ask for a stop. Never reaches a later charge of the connector: it is dropped when the order is no longer open."""
+        """Ask for a stop. Never reaches a later charge: it is dropped when the order is settled or another holds the connector."""
         ...  # pragma: no cover
 
     def cancel_start(self, session: HubSession, order_id: str) -> bool:

@@ -1,12 +1,12 @@
 """What a pile tells about a charge on its way (DESIGN way 1): start answers, readings, idle frames, stop answers.
 
-Each function runs inside the caller's transaction and holds the order's row. Reports that come late, twice or in the wrong order
-change nothing that they should not (P10).
+Each function runs inside the caller's transaction; it holds the order's row, or is given an order whose row is held. Reports that
+come late, twice or in the wrong order change nothing that they should not (P10).
 """
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -32,8 +32,7 @@ def start_sent(session: HubSession, context: OrderContext, order_id: str) -> Non
 def start_not_delivered(session: HubSession, context: OrderContext, order_id: str, why: str) -> None:
     """The start command could not be delivered; the order fails at once."""
     order = lock_order(session, order_id)
-    if order is not None:
-        order.failure = order.failure or why
+    if order is not None and order.started_at is None:
         move(session, context, order, OrderEvent.NOT_DELIVERED, why)
 
 
@@ -50,8 +49,7 @@ def start_answered(
         if move(session, context, order, OrderEvent.START_NEEDS_PLUG, reason):
             wait = timedelta(seconds=limits.PLUG_LIMIT_S + limits.PLUG_MARGIN_S)
             order.plug_by = context.clock.now() + wait
-    else:
-        order.failure = order.failure or reason
+    elif order.started_at is None:  # a refusal that comes late says nothing about a charge that was seen
         move(session, context, order, OrderEvent.START_REFUSED, reason)
 
 
@@ -60,18 +58,16 @@ def reading_seen(session: HubSession, context: OrderContext, order_id: str, read
     order = lock_order(session, order_id)
     if order is None:
         return
-    if move(session, context, order, OrderEvent.CHARGING_SEEN):
-        order.started_at = reading.at
-        _keep(session, order, reading)
-        publish(session, context, order, "order.started")
-        return
+    news = move(session, context, order, OrderEvent.CHARGING_SEEN)
     if order.current_state not in (OrderState.CHARGING, OrderState.STOPPING):
+        _stop_again(session, context, order)
         return
-    if order.started_at is None:
-        order.started_at = reading.at
+    order.started_at = order.started_at or reading.at
     order.idle_seen = 0
     order.link_lost = False
     _keep(session, order, reading)
+    if news:
+        publish(session, context, order, "order.started")
     _guard_limit(session, context, order)
 
 
@@ -86,18 +82,31 @@ def idle_seen(session: HubSession, context: OrderContext, order: ChargeOrder) ->
 
 
 def stop_answered(session: HubSession, context: OrderContext, order: ChargeOrder, *, ok: bool, reason: str) -> None:
-    """The pile's answer to a stop. A refusal is only noted: the sweep asks again, the record decides."""
+    """The pile's answer to a stop: done, or refused. A refusal is only noted: the sweep asks again, the record decides."""
     if order.current_state is not OrderState.STOPPING:
         return
-    if ok:
-        tell_stopped(session, context, order)
-    else:
+    if not ok:
         order.review = order.review or f"pile refused the stop: {reason}"
+    elif order.started_at is not None:
+        move(session, context, order, OrderEvent.STOP_DONE)
+        tell_stopped(session, context, order)
 
 
 def link_lost(order: ChargeOrder) -> None:
     """The pile's connection is gone; the charge goes on (P7)."""
     order.link_lost = True
+
+
+def _stop_again(session: HubSession, context: OrderContext, order: ChargeOrder) -> None:
+    """The pile charges for an order that has failed, or that was given up while it should stop: the stop got lost, ask again."""
+    unwanted = order.current_state is OrderState.FAILED or (
+        order.current_state is OrderState.ABNORMAL and order.stop_asked_at is not None
+    )
+    now = context.clock.now()
+    pause = timedelta(seconds=limits.STOP_RETRY_S)
+    if unwanted and (order.stop_asked_at is None or now - order.stop_asked_at >= pause):
+        order.stop_asked_at = now
+        send_stop(session, context, order)
 
 
 def _keep(session: HubSession, order: ChargeOrder, reading: Reading) -> None:
@@ -107,17 +116,22 @@ def _keep(session: HubSession, order: ChargeOrder, reading: Reading) -> None:
             tenant_id=order.tenant_id,
             order_id=order.id,
             at=reading.at,
-            energy_kwh=reading.energy_kwh,
+            energy_kwh=order.sample["energy_kwh"],
             reading=order.sample,
         )
     )
 
 
 def _sample_object(session: HubSession, order: ChargeOrder, reading: Reading) -> dict[str, Any]:
-    """The sample with running fees: what came since the last sample is priced at the period it came in (an estimate, not a bill)."""
+    """The sample with running fees: what came since the last sample is priced at the period it came in (an estimate, not a bill).
+
+    Its energy never falls: a value that is missing or smaller than the last one is a glitch of the pile's.
+    """
     before = order.sample or {}
     period = periods_of(version_by_id(session, order.tariff_version_id)).at(reading.at)
-    delta = max(ZERO, reading.energy_kwh - Decimal(before.get("energy_kwh", ZERO)))
+    counted = Decimal(before.get("energy_kwh", ZERO))
+    energy = counted if reading.energy_kwh is None else max(reading.energy_kwh, counted)
+    delta = energy - counted
     elec = Decimal(before.get("elec_exact", ZERO)) + delta * period.elec_price
     service = Decimal(before.get("service_exact", ZERO)) + delta * period.service_price
     return {
@@ -126,7 +140,7 @@ def _sample_object(session: HubSession, order: ChargeOrder, reading: Reading) ->
         "current_a": reading.current_a,
         "power_kw": (reading.voltage_v * reading.current_a / 1000).quantize(Decimal("0.0001")),
         "soc": reading.soc,
-        "energy_kwh": max(reading.energy_kwh, Decimal(before.get("energy_kwh", ZERO))),
+        "energy_kwh": energy,
         "minutes_charged": reading.minutes_charged,
         "minutes_remaining": reading.minutes_remaining,
         "pile_amount": reading.pile_amount,
@@ -135,15 +149,21 @@ def _sample_object(session: HubSession, order: ChargeOrder, reading: Reading) ->
         "elec_fee": fen(elec),
         "service_fee": fen(service),
         "total_fee": fen(elec) + fen(service),
-        "last_step": delta * (period.elec_price + period.service_price),
+        "next_step": _next_step(delta * (period.elec_price + period.service_price), before.get("at"), reading.at),
     }
+
+
+def _next_step(step: Decimal, since: datetime | None, at: datetime) -> Decimal:
+    """What may be spent until the next sample: as much as since the last one, but no more than `STEP_S` of it."""
+    passed = Decimal(0) if since is None else Decimal(str((at - since).total_seconds()))
+    return step if passed <= limits.STEP_S else step * limits.STEP_S / passed
 
 
 def _guard_limit(session: HubSession, context: OrderContext, order: ChargeOrder) -> None:
     if order.limit_yuan is None or order.sample is None or order.current_state is not OrderState.CHARGING:
         return
     # One more step like the last must still fit under the limit, since the next sample comes only after it is spent.
-    if order.sample["total_fee"] + order.sample["last_step"] < order.limit_yuan:
+    if order.sample["total_fee"] + order.sample["next_step"] < order.limit_yuan:
         return
     move(session, context, order, OrderEvent.STOP_ASKED, "payer's limit reached")
     order.stop_asked_at = context.clock.now()

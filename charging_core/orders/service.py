@@ -8,6 +8,7 @@ from decimal import Decimal
 from enum import StrEnum
 
 from sqlalchemy import or_, select
+from sqlalchemy.exc import IntegrityError
 
 from charging_core.db import HubSession
 from charging_core.ids import new_id
@@ -15,7 +16,7 @@ from charging_core.orders import limits
 from charging_core.orders.life import lock_order, move
 from charging_core.orders.model import ChargeOrder, OrderTransition, Origin
 from charging_core.orders.ports import OrderContext
-from charging_core.orders.state import OPEN_STATES, OrderEvent, OrderState
+from charging_core.orders.state import BEFORE_CHARGE, OPEN_STATES, OrderEvent, OrderState
 from charging_core.stations.model import Connector
 from charging_core.stations.service import find_connector, why_unusable
 from charging_core.tariffs.service import version_in_use
@@ -67,21 +68,35 @@ class StopOutcome:
 def start_order(session: HubSession, context: OrderContext, request: StartRequest) -> StartOutcome:
     """Create an order and its start command in one transaction.
 
-    Idempotent on (`link_id`, `start_charge_seq`): a repeat gets the first order, a repeat for another connector is refused.
+    Idempotent on (`link_id`, `start_charge_seq`): a repeat gets the first order, a repeat for another connector is refused. Two
+    requests at the same instant: one of them finds the other's order, as if it had come later.
     """
     connector = find_connector(session, request.connector_code, lock=True)
     if connector is None:
         return StartOutcome(None, Refusal.NO_SUCH_CONNECTOR)
-    earlier = find_by_seq(session, request.link_id, request.start_charge_seq)
-    if earlier is not None:
-        same = earlier.connector_id == connector.id
-        return StartOutcome(earlier if same else None, None if same else Refusal.CONFLICTING_REPEAT, repeated=True)
+    repeat = _repeated(session, connector, request)
+    if repeat is not None:
+        return repeat
     unusable = why_unusable(connector)
     if unusable is not None:
         return StartOutcome(None, Refusal(unusable))
     if open_order(session, connector.id) is not None:
         return StartOutcome(None, Refusal.BUSY)
-    return StartOutcome(_create(session, context, connector, request))
+    try:
+        with session.begin_nested():
+            return StartOutcome(_create(session, context, connector, request))
+    except IntegrityError:
+        # The connector's row is held, so only the same sequence for another connector can have come between.
+        return _repeated(session, connector, request) or StartOutcome(None, Refusal.BUSY)
+
+
+def _repeated(session: HubSession, connector: Connector, request: StartRequest) -> StartOutcome | None:
+    """The answer to a sequence that was used before; none for a new one."""
+    earlier = find_by_seq(session, request.link_id, request.start_charge_seq)
+    if earlier is None:
+        return None
+    same = earlier.connector_id == connector.id
+    return StartOutcome(earlier if same else None, None if same else Refusal.CONFLICTING_REPEAT, repeated=True)
 
 
 def request_stop(session: HubSession, context: OrderContext, order_id: str, origin: Origin) -> StopOutcome | None:
@@ -91,7 +106,8 @@ def request_stop(session: HubSession, context: OrderContext, order_id: str, orig
         return None
     if order.current_state is OrderState.STOPPING:
         return StopOutcome(order)
-    withdrawn = order.current_state is OrderState.CREATED and context.commands.cancel_start(session, order.id)
+    # Also a start that was on its way: a link that breaks gives it back, and it waits again.
+    withdrawn = order.current_state in BEFORE_CHARGE and context.commands.cancel_start(session, order.id)
     if not move(session, context, order, OrderEvent.STOP_ASKED, f"by {origin}"):
         return StopOutcome(order, Refusal.ALREADY_ENDED)
     order.stop_asked_at = context.clock.now()
@@ -110,11 +126,12 @@ def send_stop(session: HubSession, context: OrderContext, order: ChargeOrder) ->
     context.commands.stop(session, order.id, order.connector.code, expires_at)
 
 
-def open_order(session: HubSession, connector_id: str) -> ChargeOrder | None:
-    """The order that holds the connector now."""
-    return session.scalars(
-        select(ChargeOrder).where(ChargeOrder.connector_id == connector_id, ChargeOrder.state.in_(OPEN_STATES))
-    ).one_or_none()
+def open_order(session: HubSession, connector_id: str, *, lock: bool = False) -> ChargeOrder | None:
+    """The order that holds the connector now; `lock` as in `lock_order`."""
+    query = select(ChargeOrder).where(ChargeOrder.connector_id == connector_id, ChargeOrder.state.in_(OPEN_STATES))
+    if lock:
+        query = query.with_for_update(of=ChargeOrder, key_share=True).execution_options(populate_existing=True)
+    return session.scalars(query).one_or_none()
 
 
 def find_order(session: HubSession, name: str) -> ChargeOrder | None:

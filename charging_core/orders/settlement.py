@@ -12,7 +12,7 @@ from charging_core.money import ZERO
 from charging_core.orders.billing import Bill, MeterSample, make_bill
 from charging_core.orders.facts import TradeFacts
 from charging_core.orders.life import lock_order, move, publish, tell_stopped
-from charging_core.orders.model import ChargeOrder, ChargeSample, OrderDetail, Origin, StopReason
+from charging_core.orders.model import NO_RECORD, ChargeOrder, ChargeSample, OrderDetail, Origin, StopReason
 from charging_core.orders.ports import OrderContext
 from charging_core.orders.state import OrderEvent, OrderState
 from charging_core.tariffs.service import periods_of, version_by_id
@@ -35,10 +35,10 @@ def settle(session: HubSession, context: OrderContext, order_id: str, record: Tr
     order = lock_order(session, order_id)
     if order is None or order.state == OrderState.SETTLED:
         return False
-    happened = OrderEvent.RECORD if record.total_energy > 0 else OrderEvent.EMPTY_RECORD
+    happened = _what_happened(order, record)
     order.stop_code = record.stop_code
     order.vin = order.vin or record.vin
-    if happened is OrderEvent.EMPTY_RECORD and order.started_at is None:
+    if happened is not OrderEvent.RECORD and order.started_at is None:
         order.failure = order.failure or f"pile code 0x{record.stop_code:02X}"
     else:
         order.stop_reason = _stop_reason(order, record)
@@ -52,6 +52,14 @@ def settle(session: HubSession, context: OrderContext, order_id: str, record: Tr
     return True
 
 
+def _what_happened(order: ChargeOrder, record: TradeFacts) -> OrderEvent:
+    # Firmware exists that fills only the total or only the rates.
+    if record.total_energy > 0 or any(energy > 0 for energy in record.energy_by_class.values()):
+        return OrderEvent.RECORD
+    stopped_unstarted = order.started_at is None and order.current_state is OrderState.STOPPING
+    return OrderEvent.NEVER_STARTED if stopped_unstarted else OrderEvent.EMPTY_RECORD
+
+
 def _apply_bill(session: HubSession, order: ChargeOrder, record: TradeFacts, now: datetime) -> None:
     start, end = _window(order, record, now)
     periods = periods_of(version_by_id(session, order.tariff_version_id))
@@ -62,7 +70,7 @@ def _apply_bill(session: HubSession, order: ChargeOrder, record: TradeFacts, now
     order.energy_by_class = {rate_class.value: energy for rate_class, energy in record.energy_by_class.items()}
     order.meter_start, order.meter_end = record.meter_start, record.meter_end
     order.pile_amount = record.pile_amount
-    order.review = _doubts(record, bill) or order.review
+    order.review = _doubts(record, bill) or (None if order.review == NO_RECORD else order.review)
     order.details = [
         OrderDetail(
             tenant_id=order.tenant_id,
@@ -82,20 +90,24 @@ def _apply_bill(session: HubSession, order: ChargeOrder, record: TradeFacts, now
 
 
 def _samples(session: HubSession, order_id: str) -> list[MeterSample]:
-    query = select(ChargeSample).where(ChargeSample.order_id == order_id).order_by(ChargeSample.at)
+    query = select(ChargeSample).where(ChargeSample.order_id == order_id).order_by(ChargeSample.at, ChargeSample.id)
     return [MeterSample(sample.at, sample.energy_kwh) for sample in session.scalars(query)]
 
 
 def _window(order: ChargeOrder, record: TradeFacts, now: datetime) -> tuple[datetime, datetime]:
-    """Start and end for the bill: the pile's where its clock can be believed, else what we saw ourselves."""
+    """Start and end for the bill: the pile's where its clock can be believed, else what we saw ourselves.
+
+    Of a clock that is off, the time between start and end is still believed; of one that was set on the way, only the end is.
+    """
     seen_start = order.started_at or order.created_at
     start = record.started_at
     if start is None or abs(start - seen_start) > CLOCK_TOLERANCE:
         start = seen_start
-    end = record.ended_at
-    if end is None or end < start or end > now + CLOCK_TOLERANCE:
-        end = max(start, order.ended_at or now)
-    return start, end
+    ends = []
+    if record.ended_at is not None:
+        ends = [start + (record.ended_at - (record.started_at or start)), record.ended_at]
+    possible = (end for end in ends if start <= end <= now + CLOCK_TOLERANCE)
+    return start, next(possible, max(start, order.ended_at or now))
 
 
 def _stop_reason(order: ChargeOrder, record: TradeFacts) -> StopReason:

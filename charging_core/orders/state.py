@@ -31,6 +31,7 @@ class OrderEvent(StrEnum):
     START_TIMED_OUT = "start_timed_out"
     CHARGING_SEEN = "charging_seen"
     STOP_ASKED = "stop_asked"
+    STOP_DONE = "stop_done"
     IDLE_SEEN = "idle_seen"
     NEVER_STARTED = "never_started"
     RECORD = "record"
@@ -65,10 +66,13 @@ TABLE: dict[OrderState, dict[OrderEvent, OrderState]] = {
         E.IDLE_SEEN: S.ENDED_NO_RECORD,
         E.RECORD: S.SETTLED,
         E.EMPTY_RECORD: S.SETTLED,
+        E.RECORD_TIMED_OUT: S.ABNORMAL,
     },
     S.STOPPING: {
         E.IDLE_SEEN: S.ENDED_NO_RECORD,
+        E.STOP_DONE: S.ENDED_NO_RECORD,
         E.NEVER_STARTED: S.FAILED,
+        E.NOT_DELIVERED: S.FAILED,
         E.START_REFUSED: S.FAILED,
         E.RECORD: S.SETTLED,
         E.EMPTY_RECORD: S.SETTLED,

@@ -41,9 +41,10 @@ class PileCommand(TenantScoped, Base):
 
 
 class TradeRecordRow(TenantScoped, Base):
-    """A trade record as received. One first record per trade number; a repeat with other content is kept as a conflict (P1).
+    """A trade record as received. One of a pile's records counts per trade number; others with its number are conflicts (P1).
 
-    `state`: applied (billed), parked (no order fits, or it could not be billed: `problem` says why), conflict.
+    `state`: applied (taken by its order), parked (no order fits, or it could not be billed: `problem` says why), conflict. `seen` is
+    how often this content came; for the record that counts, how often its number did.
     """
 
     __tablename__ = "trade_record"
@@ -61,6 +62,13 @@ class TradeRecordRow(TenantScoped, Base):
     received_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
     __table_args__ = (
-        Index("uq_trade_record_first", "trade_number", unique=True, postgresql_where=_FIRST, sqlite_where=_FIRST),
+        Index(
+            "uq_trade_record_first",
+            "trade_number",
+            "pile_code",
+            unique=True,
+            postgresql_where=_FIRST,
+            sqlite_where=_FIRST,
+        ),
         Index("ix_trade_record_number", "trade_number"),
     )

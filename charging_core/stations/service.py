@@ -10,11 +10,15 @@ from charging_core.stations.model import Connector, ConnectorState, Pile
 
 
 def find_connector(session: HubSession, code: str, *, lock: bool = False) -> Connector | None:
-    """The connector with this code, its pile and station loaded; `lock` holds its row until the transaction ends."""
-    query = select(Connector).where(Connector.code == code)
+    """The connector with this code, its pile and station loaded.
+
+    `lock` holds its row until the transaction ends and reads it as committed last, even when the session had loaded it before.
+    """
+    pile = joinedload(Connector.pile, innerjoin=True)
+    query = select(Connector).where(Connector.code == code).options(pile.joinedload(Pile.station, innerjoin=True))
     if lock:
-        session.execute(query.with_for_update())
-    return session.scalars(query.options(joinedload(Connector.pile).joinedload(Pile.station))).one_or_none()
+        query = query.with_for_update(of=Connector, key_share=True).execution_options(populate_existing=True)
+    return session.scalars(query).one_or_none()
 
 
 def why_unusable(connector: Connector) -> str | None:

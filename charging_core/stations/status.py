@@ -34,7 +34,7 @@ def derive_state(reported: str, plugged: bool, before: str) -> ConnectorState:
 
 
 def observe(session: HubSession, connector: Connector, state: ConnectorState, plugged: bool, at: datetime) -> bool:
-    """Note that `connector` is in `state`; writes `connector.status_changed` and returns true when that is news."""
+    """Note that `connector`, whose row is held, is in `state`; writes `connector.status_changed` and returns true when that is news."""
     if connector.state == state and connector.plugged == plugged and connector.state_since is not None:
         return False
     connector.state = state
@@ -54,11 +54,10 @@ def keep_reading(connector: Connector, reading: dict[str, Any], at: datetime) ->
     connector.sampled_at = at
 
 
-def pile_went_offline(session: HubSession, pile_code: str, at: datetime) -> None:
-    """All connectors of the pile are offline from `at` on; charges that run are not touched (P7)."""
-    pile = session.scalars(select(Pile).where(Pile.code == pile_code)).one_or_none()
-    if pile is None:
-        return
+def pile_went_offline(session: HubSession, pile: Pile, at: datetime) -> None:
+    """`pile`, whose row is held, and all its connectors are offline from `at` on; charges that run are not touched (P7)."""
     pile.online = False
-    for connector in pile.connectors:
+    connectors = select(Connector).where(Connector.pile_id == pile.id).order_by(Connector.number)
+    held = connectors.with_for_update(of=Connector, key_share=True).execution_options(populate_existing=True)
+    for connector in session.scalars(held).all():
         observe(session, connector, ConnectorState.OFFLINE, connector.plugged, at)

@@ -15,6 +15,7 @@ from typing import Any
 
 from charging_core.clock import CHINA, to_china
 from charging_core.errors import InvalidInput
+from charging_core.money import PRICE_PLACES, quantize
 
 MINUTES_A_DAY = 24 * 60
 SLOT_MINUTES = 30
@@ -72,7 +73,7 @@ class PileRates:
 
 
 class DayPeriods:
-    """The validated periods of a day. Raises `InvalidInput` unless they start at 00:00, ascend, and carry prices >= 0."""
+    """The validated periods of a day. Raises `InvalidInput` unless they start at 00:00, ascend, and carry prices >= 0 of 5 decimals."""
 
     def __init__(self, periods: Sequence[Period]) -> None:
         _check(periods)
@@ -175,5 +176,12 @@ def _check(periods: Sequence[Period]) -> None:
         if later.start_minute <= earlier.start_minute:
             raise InvalidInput(later.start_text, "periods ascend and do not repeat a start")
     for period in periods:
-        if min(period.elec_price, period.service_price) < 0:
-            raise InvalidInput(period.start_text, "a price is not negative")
+        _check_price(period, period.elec_price)
+        _check_price(period, period.service_price)
+
+
+def _check_price(period: Period, price: Decimal) -> None:
+    if price < 0:
+        raise InvalidInput(period.start_text, "a price is not negative")
+    if price != quantize(price, PRICE_PLACES):
+        raise InvalidInput(period.start_text, f"a price has at most {PRICE_PLACES} decimals")

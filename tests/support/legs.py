@@ -24,6 +24,8 @@ LINT = (
     ("lint-imports",),
 )
 PYTEST_LEGS = ("sqlite", "postgresql")
+PARALLEL = ("-n", "2", "--dist", "loadgroup")
+"""Two processes: what a small machine has cores for. Each brings up servers of its own."""
 PAGES = "pages"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
@@ -51,7 +53,8 @@ def pytest_leg(leg: str, arguments: Sequence[str]) -> Result:
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
-        code = _run([sys.executable, "-m", "pytest", f"--leg={leg}", f"--junitxml={report}", *arguments])
+        command = [sys.executable, "-m", "pytest", f"--leg={leg}", f"--junitxml={report}", *PARALLEL, *arguments]
+        code = _run(command)
         ran, skipped = counts(report)
     reason = f"pytest ended with {code}" if code else "" if ran else "no test ran"
     what = f"{ran} tests" + (f", {skipped} SKIPPED" if skipped else "")

@@ -15,12 +15,14 @@ from charging_core.clock import Clock, to_china
 from charging_core.db import Database, HubSession
 from charging_core.ids import new_id
 from charging_core.orders import progress
+from charging_core.orders.life import lock_order
+from charging_core.orders.model import ChargeOrder
 from charging_core.orders.ports import OrderContext
 from charging_core.orders.service import open_order
+from charging_core.orders.state import OrderState
 from charging_core.piles.model import PileCommand
 from charging_core.piles.ports import CommandKind, CommandState, PendingCommand
 from charging_core.stations.model import Connector
-from charging_core.stations.service import find_connector
 
 PILE_CODE_DIGITS = 14
 
@@ -144,33 +146,46 @@ class TableCommandSource:
     def mark(self, command_id: str, state: CommandState, detail: str) -> bool:
         """Change the state if the present one allows it; the order hears of a start that left or that failed."""
         with self._db.system("pile commands") as session:
+            order_id = session.scalars(select(PileCommand.order_id).where(PileCommand.id == command_id)).one_or_none()
+            # The order's row first, as everybody does who ends an order and withdraws its command.
+            order = lock_order(session, order_id) if order_id else None
             command = session.scalars(
                 select(PileCommand).where(PileCommand.id == command_id).with_for_update()
             ).one_or_none()
             if command is None or command.state not in _ALLOWED_FROM[state]:
                 return False
-            if state is CommandState.SENT and self._would_hit_another(session, command):
-                command.state, command.detail = CommandState.EXPIRED, "another charge runs on the connector"
+            moot = _why_moot(session, command, order) if state is CommandState.SENT else None
+            if moot is not None:
+                self._change(session, command, CommandState.EXPIRED, moot)
                 return False
-            command.state, command.detail = state, detail[:200] or None
-            command.changed_at = self._context.clock.now()
-            if command.kind == CommandKind.START and command.order_id is not None:
-                self._tell_order(session, command.order_id, state, detail)
+            self._change(session, command, state, detail)
             return True
 
-    def _would_hit_another(self, session: HubSession, command: PileCommand) -> bool:
-        """A stop carries no trade number on the wire: it must not stop the next customer (`specs/ykc.md` 0x36)."""
-        if command.kind != CommandKind.STOP:
-            return False
-        connector = find_connector(session, f"{command.pile_code}{command.connector_no:02d}")
-        current = open_order(session, connector.id) if connector else None
-        return current is not None and current.id != command.order_id
-
-    def _tell_order(self, session: HubSession, order_id: str, state: CommandState, detail: str) -> None:
+    def _change(self, session: HubSession, command: PileCommand, state: CommandState, detail: str) -> None:
+        command.state, command.detail = state, detail[:200] or None
+        command.changed_at = self._context.clock.now()
+        if command.kind != CommandKind.START or command.order_id is None:
+            return
         if state is CommandState.SENT:
-            progress.start_sent(session, self._context, order_id)
+            progress.start_sent(session, self._context, command.order_id)
         elif state is CommandState.EXPIRED:
-            progress.start_not_delivered(session, self._context, order_id, f"command {state}: {detail}"[:64])
+            progress.start_not_delivered(session, self._context, command.order_id, f"command {state}: {detail}")
+
+
+def _why_moot(session: HubSession, command: PileCommand, order: ChargeOrder | None) -> str | None:
+    """Why sending the command now would do harm; none when it may go."""
+    if order is None:
+        return None
+    if command.kind == CommandKind.START:
+        waits = order.current_state in (OrderState.CREATED, OrderState.STARTING)
+        return None if waits else "the order no longer waits for a start"
+    if command.kind != CommandKind.STOP:
+        return None
+    # A stop carries no trade number on the wire: it must not stop the next customer (`specs/ykc.md` 0x36).
+    if order.current_state is OrderState.SETTLED:
+        return "the charge is over"
+    current = open_order(session, order.connector_id)
+    return None if current is None or current.id == order.id else "another charge runs on the connector"
 
 
 def _pending(row: PileCommand) -> PendingCommand:

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from datetime import datetime
 
+import structlog
 from sqlalchemy import select
 
 from charging_core.clock import Clock
 from charging_core.db import Database, HubSession
-from charging_core.ids import new_id
+from charging_core.errors import CoreError
+from charging_core.piles.errors import BadTariff
 from charging_core.piles.events import PileLogin
 from charging_core.piles.ports import LoginDecision, PileProfile, PileTariff, RatePrice
-from charging_core.stations.model import Pile, RefusedLogin
+from charging_core.piles.store.refused import list_refused
+from charging_core.stations.model import Pile
 from charging_core.tariffs.model import TariffVersion
 from charging_core.tariffs.service import current_version, periods_of
+
+log = structlog.get_logger()
 
 
 class TablePileDirectory:
@@ -26,17 +31,17 @@ class TablePileDirectory:
     def login(self, login: PileLogin) -> LoginDecision:
         """Decide and record in one transaction."""
         with self._db.system("pile login") as session:
-            pile = find_pile(session, login.pile_code)
+            pile = find_pile(session, login.pile_code, lock=True)
             reason = _why_not(pile, login)
             if pile is None or reason:
-                _list_refused(session, login, reason, pile.tenant_id if pile else None)
+                list_refused(session, login, reason, pile.tenant_id if pile else None)
                 return LoginDecision(accepted=False, reason=reason, tenant_id=pile.tenant_id if pile else None)
             pile.online = True
             pile.firmware = login.firmware
             pile.connection_id = login.connection_id
             pile.last_login_at = login.received_at
             profile = PileProfile(strict_crc=bool(pile.protocol_options.get("strict_crc", False)))
-            tariff = pile_tariff(current_version(session, pile.station.tariff_id, self._clock.now()))
+            tariff = _tariff_of(session, pile, self._clock.now())
             return LoginDecision(accepted=True, tenant_id=pile.tenant_id, profile=profile, tariff=tariff)
 
 
@@ -48,12 +53,10 @@ class TableTariffSource:
         self._clock = clock
 
     def for_pile(self, pile_code: str) -> PileTariff | None:
-        """The tariff valid now, in the pile's form; none for an unknown pile."""
+        """The tariff valid now, in the pile's form; none for an unknown pile, or when it has no such form."""
         with self._db.read_system("pile tariff") as session:
             pile = find_pile(session, pile_code)
-            if pile is None:
-                return None
-            return pile_tariff(current_version(session, pile.station.tariff_id, self._clock.now()))
+            return None if pile is None else _tariff_of(session, pile, self._clock.now())
 
     def confirmed(self, pile_code: str, model_number: str) -> None:
         """Remember which version the pile runs: orders started from now on are billed by it (DECISIONS 14)."""
@@ -73,9 +76,12 @@ class TableTariffSource:
                 pile.confirmed_tariff_version_id = version.id
 
 
-def find_pile(session: HubSession, pile_code: str) -> Pile | None:
-    """The pile of this code."""
-    return session.scalars(select(Pile).where(Pile.code == pile_code)).one_or_none()
+def find_pile(session: HubSession, pile_code: str, *, lock: bool = False) -> Pile | None:
+    """The pile of this code; `lock` holds its row until the transaction ends and reads it as committed last."""
+    query = select(Pile).where(Pile.code == pile_code)
+    if lock:
+        query = query.with_for_update(of=Pile, key_share=True).execution_options(populate_existing=True)
+    return session.scalars(query).one_or_none()
 
 
 def pile_tariff(version: TariffVersion) -> PileTariff:
@@ -85,44 +91,18 @@ def pile_tariff(version: TariffVersion) -> PileTariff:
     return PileTariff(version.model_number, (first, second, third, fourth), rates.slots)
 
 
+def _tariff_of(session: HubSession, pile: Pile, now: datetime) -> PileTariff | None:
+    # A tariff that this pile cannot hold is the operator's mistake; it must not keep the pile from logging in.
+    try:
+        return pile_tariff(current_version(session, pile.station.tariff_id, now))
+    except (CoreError, BadTariff) as error:
+        log.error("pile.tariff_unusable", pile=pile.code, problem=str(error))
+        return None
+
+
 def _why_not(pile: Pile | None, login: PileLogin) -> str:
     if pile is None:
         return "unknown"
     if not (pile.enabled and pile.station.enabled):
         return "disabled"
     return "" if login.protocol.startswith(pile.protocol) else "other_protocol"
-
-
-def _list_refused(session: HubSession, login: PileLogin, reason: str, tenant_id: str | None) -> None:
-    known = session.scalars(
-        select(RefusedLogin).where(
-            RefusedLogin.pile_code == login.pile_code, RefusedLogin.address == _host(login.address)
-        )
-    ).one_or_none()
-    if known is None:
-        session.add(_new_refused(login, reason, tenant_id, login.received_at))
-        return
-    known.count += 1
-    known.last_at = login.received_at
-    known.reason = reason
-    known.firmware = login.firmware
-
-
-def _new_refused(login: PileLogin, reason: str, tenant_id: str | None, at: datetime) -> RefusedLogin:
-    return RefusedLogin(
-        id=new_id(),
-        pile_code=login.pile_code,
-        address=_host(login.address),
-        firmware=login.firmware,
-        protocol=f"{login.protocol} {login.protocol_version}".strip()[:32],
-        reason=reason,
-        tenant_id=tenant_id,
-        first_at=at,
-        last_at=at,
-        count=1,
-    )
-
-
-def _host(address: str) -> str:
-    """Without the port, which is new at every try and would make a row of each."""
-    return address.rpartition(":")[0] or address

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 
 import structlog
 from sqlalchemy import select
+from sqlalchemy.exc import DataError, DBAPIError, StatementError
 
 from charging_core.db import HubSession
 from charging_core.errors import CoreError
 from charging_core.ids import new_id
 from charging_core.money import ZERO
 from charging_core.orders.facts import TradeFacts
+from charging_core.orders.life import lock_order
 from charging_core.orders.model import ChargeOrder, StopReason
 from charging_core.orders.ports import OrderContext
 from charging_core.orders.settlement import settle
@@ -36,27 +39,70 @@ _RATE_ORDER = ("sharp", "peak", "flat", "valley")
 
 
 def take_record(session: HubSession, context: OrderContext, record: TradeRecord, tenant_id: str) -> None:
-    """Keep the record, then bill its order inside a savepoint: what fails there is rolled back and the record stays, parked."""
+    """Keep the record, then bill its order inside a savepoint: what fails there is rolled back and the record stays, parked.
+
+    The first record that can be billed counts. A repeat is only counted, one with other content is kept beside it; a parked one gives
+    way, and is tried again when it comes again.
+    """
+    order = _order_of(session, record)
+    problem = _why_not_billable(record, order)
     content = hashlib.sha256(_billing_content(record).encode()).hexdigest()
-    first = session.scalars(
-        select(TradeRecordRow).where(
-            TradeRecordRow.trade_number == record.trade_number, TradeRecordRow.state != CONFLICT
-        )
-    ).one_or_none()
+    rows = _rows(session, record)
+    first = next((row for row in rows if row.state != CONFLICT), None)
+    same = next((row for row in rows if row.content == content), None)
     if first is not None:
-        _repeat(session, first, record, content, tenant_id)
-        return
-    row = _row(record, content, tenant_id, RECEIVED)
-    session.add(row)
+        first.seen += 1
+        if first.state == APPLIED or problem is not None or (same is not None and same is not first):
+            _note_conflict(session, first, same, _row(record, content, tenant_id, CONFLICT))
+            return
+    if first is None or first is not same:
+        first = _take_the_place(session, first, _row(record, content, tenant_id, RECEIVED))
+    _apply(session, context, first, record, order, problem)
+
+
+def _order_of(session: HubSession, record: TradeRecord) -> ChargeOrder | None:
+    """The record's order, its row held: two servers that got the same record go one after the other."""
+    order_id = session.scalars(
+        select(ChargeOrder.id).where(ChargeOrder.trade_number == record.trade_number)
+    ).one_or_none()
+    return None if order_id is None else lock_order(session, order_id)
+
+
+def _rows(session: HubSession, record: TradeRecord) -> Sequence[TradeRecordRow]:
+    query = select(TradeRecordRow).where(
+        TradeRecordRow.trade_number == record.trade_number, TradeRecordRow.pile_code == record.pile_code
+    )
+    return session.scalars(query.order_by(TradeRecordRow.id)).all()
+
+
+def _note_conflict(
+    session: HubSession, first: TradeRecordRow, same: TradeRecordRow | None, fresh: TradeRecordRow
+) -> None:
+    if same is None:
+        fresh.order_id, fresh.problem = first.order_id, "a repeat with other content; another one counts"
+        session.add(fresh)
+    elif same is not first:
+        same.seen += 1
+
+
+def _take_the_place(session: HubSession, parked: TradeRecordRow | None, fresh: TradeRecordRow) -> TradeRecordRow:
+    """The fresh row counts from now on."""
+    if parked is not None:
+        parked.state = CONFLICT
+        session.flush()  # frees the place
+    session.add(fresh)
     session.flush()
-    order = session.scalars(select(ChargeOrder).where(ChargeOrder.trade_number == record.trade_number)).one_or_none()
-    _apply(session, context, row, record, order)
+    return fresh
 
 
 def _apply(
-    session: HubSession, context: OrderContext, row: TradeRecordRow, record: TradeRecord, order: ChargeOrder | None
+    session: HubSession,
+    context: OrderContext,
+    row: TradeRecordRow,
+    record: TradeRecord,
+    order: ChargeOrder | None,
+    problem: str | None,
 ) -> None:
-    problem = _why_not_billable(record, order)
     if problem is not None or order is None:
         row.state, row.problem = PARKED, problem
         log.warning("pile.record.parked", trade_number=record.trade_number, problem=problem)
@@ -65,10 +111,19 @@ def _apply(
     try:
         with session.begin_nested():
             settle(session, context, order.id, _facts(session, record, order))
-            row.state = APPLIED
-    except (ValueError, CoreError) as error:
-        row.state, row.problem = PARKED, str(error)[:500]
-        log.warning("pile.record.parked", trade_number=record.trade_number, problem=str(error))
+            row.state, row.problem = APPLIED, None
+    except (ValueError, ArithmeticError, CoreError, StatementError) as error:
+        if _database_is_away(error):
+            raise
+        # Not the whole of a StatementError: it repeats the statement with the customer's data.
+        why = str(error.orig if isinstance(error, StatementError) else error)[:500]
+        row.state, row.problem = PARKED, why
+        log.warning("pile.record.parked", trade_number=record.trade_number, problem=why)
+
+
+def _database_is_away(error: Exception) -> bool:
+    """Whether it is the database that failed, and not the record's values that no column takes."""
+    return isinstance(error, DBAPIError) and not isinstance(error, DataError)
 
 
 def _why_not_billable(record: TradeRecord, order: ChargeOrder | None) -> str | None:
@@ -79,14 +134,6 @@ def _why_not_billable(record: TradeRecord, order: ChargeOrder | None) -> str | N
     if order.connector.code != f"{record.pile_code}{record.connector_no:02d}":
         return "the order of this trade number is on another connector"
     return None
-
-
-def _repeat(session: HubSession, first: TradeRecordRow, record: TradeRecord, content: str, tenant_id: str) -> None:
-    first.seen += 1
-    if first.content != content:
-        row = _row(record, content, tenant_id, CONFLICT)
-        row.order_id, row.problem = first.order_id, "a repeat with other content; the first one counts"
-        session.add(row)
 
 
 def _row(record: TradeRecord, content: str, tenant_id: str, state: str) -> TradeRecordRow:
@@ -106,7 +153,8 @@ def _row(record: TradeRecord, content: str, tenant_id: str, state: str) -> Trade
 def _billing_content(record: TradeRecord) -> str:
     """What two records must share to be the same one; the frame's sequence number and CRC may differ."""
     rates = [(r.rate_class, r.energy_kwh, r.amount_yuan) for r in record.rates]
-    return repr((rates, record.total_energy_kwh, record.total_amount_yuan, record.started_at, record.ended_at))
+    totals = (record.total_energy_kwh, record.total_amount_yuan, record.started_at, record.ended_at)
+    return repr((record.connector_no, record.complete, rates, totals))
 
 
 def _facts(session: HubSession, record: TradeRecord, order: ChargeOrder) -> TradeFacts:

@@ -39,8 +39,6 @@ from charging_core.stations.status import derive_state, keep_reading, observe, p
 
 log = structlog.get_logger()
 
-_OVER = (OrderState.SETTLED, OrderState.ABNORMAL)
-
 
 class TablePileEventSink:
     """Fills `PileEventSink`. Idempotent by trade number; an event about an unknown connector is logged and dropped."""
@@ -70,8 +68,8 @@ class TablePileEventSink:
         if connector is None or sample.status is ConnectorStatus.UNKNOWN:
             return
         named = _order_of(session, sample.trade_number, connector)
-        if sample.status is ConnectorStatus.CHARGING and named is not None and named.state in _OVER:
-            # A replayed sample of a finished charge says nothing about now (P10); a failed order may really be charging.
+        if sample.status is ConnectorStatus.CHARGING and named is not None and named.state == OrderState.SETTLED:
+            # A replayed sample of a finished charge says nothing about now (P10); an order without a record may really be charging.
             return
         self._tell_order(session, sample, connector, named)
         _keep_sample(connector, sample)
@@ -84,7 +82,7 @@ class TablePileEventSink:
         if sample.status is ConnectorStatus.CHARGING and named is not None:
             progress.reading_seen(session, self._context, named.id, _reading(sample))
         elif sample.status is ConnectorStatus.IDLE:
-            running = open_order(session, connector.id)
+            running = open_order(session, connector.id, lock=True)
             if running is not None:
                 progress.idle_seen(session, self._context, running)
 
@@ -102,7 +100,7 @@ class TablePileEventSink:
         connector = _connector(session, answer.pile_code, answer.connector_no)
         if connector is None:
             return
-        order = _order_of(session, answer.trade_number, connector) or open_order(session, connector.id)
+        order = _order_of(session, answer.trade_number, connector) or open_order(session, connector.id, lock=True)
         if order is not None:
             progress.stop_answered(session, self._context, order, ok=answer.ok, reason=answer.reason)
 
@@ -114,12 +112,12 @@ class TablePileEventSink:
         take_record(session, self._context, record, pile.tenant_id)
 
     def _offline(self, session: HubSession, offline: PileOffline) -> None:
-        pile = find_pile(session, offline.pile_code)
+        pile = find_pile(session, offline.pile_code, lock=True)
         if pile is None or pile.connection_id != offline.connection_id:
             return
-        pile_went_offline(session, offline.pile_code, offline.received_at)
+        pile_went_offline(session, pile, offline.received_at)
         for connector in pile.connectors:
-            running = open_order(session, connector.id)
+            running = open_order(session, connector.id, lock=True)
             if running is not None:
                 progress.link_lost(running)
 
@@ -129,6 +127,8 @@ class TablePileEventSink:
             return
         if verified.matches:
             clear_alarm(session, pile.tenant_id, "tariff_mismatch", pile.code, verified.received_at)
+            return
+        if verified.model_number is None:  # it has none yet and asks for it next: no mismatch
             return
         message = (
             f"桩 {pile.code} 计费模型 {verified.model_number} 与应生效版本不一致; pile runs another tariff version"
@@ -146,20 +146,21 @@ def _nothing(_session: HubSession, _event: object) -> None:
 
 
 def _connector(session: HubSession, pile_code: str, number: int) -> Connector | None:
-    connector = find_connector(session, f"{pile_code}{number:02d}")
+    connector = find_connector(session, f"{pile_code}{number:02d}", lock=True)
     if connector is None:
         log.warning("pile.event.unknown_connector", pile=pile_code, connector=number)
     return connector
 
 
 def _order_of(session: HubSession, trade_number: str | None, connector: Connector) -> ChargeOrder | None:
-    """The order of a trade number, only if it belongs to this connector."""
+    """The order of a trade number, only if it belongs to this connector; its row is held."""
     if trade_number is None:
         return None
     query = select(ChargeOrder).where(
         ChargeOrder.trade_number == trade_number, ChargeOrder.connector_id == connector.id
     )
-    return session.scalars(query).one_or_none()
+    held = query.with_for_update(of=ChargeOrder, key_share=True).execution_options(populate_existing=True)
+    return session.scalars(held).one_or_none()
 
 
 def _reading(sample: ConnectorSample) -> Reading:
@@ -168,7 +169,7 @@ def _reading(sample: ConnectorSample) -> Reading:
         voltage_v=sample.voltage_v or ZERO,
         current_a=sample.current_a or ZERO,
         soc=sample.soc or 0,
-        energy_kwh=sample.energy_kwh or ZERO,
+        energy_kwh=sample.energy_kwh,
         minutes_charged=sample.minutes_charged or 0,
         minutes_remaining=sample.minutes_remaining or 0,
         pile_amount=sample.amount_yuan or ZERO,

@@ -11,6 +11,7 @@ from sqlalchemy import select
 from charging_core.clock import ManualClock
 from charging_core.db import Database
 from charging_core.events import DomainEvent
+from charging_core.money import quantize
 from charging_core.orders.model import ChargeOrder, Origin
 from charging_core.orders.ports import OrderContext
 from charging_core.orders.service import StartOutcome, StartRequest, StopOutcome, find_order, request_stop, start_order
@@ -123,7 +124,7 @@ class Bench:
     def record(self, order: ChargeOrder, flat: str = "10.0000", stop_code: int = 0x40, **more: object) -> TradeRecord:
         assert order.trade_number is not None
         energy = Decimal(flat)
-        amount = energy * Decimal("1.1")
+        amount = quantize(energy * Decimal("1.1"), 4)
         rates = tuple(
             RateReading(
                 rate,

@@ -136,3 +136,11 @@ def test_tariffs_that_no_pile_can_express_are_refused(change: dict[str, object])
     whole = {"model_number": "0001", "prices": make_tariff().prices, "slots": make_tariff().slots, **change}
     with pytest.raises(BadTariff):
         PileTariff(**whole)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("sent", "known"),
+    [("LTEST\x000000000017", "LTEST0000000017"), ("\x00\x01\xff", None), ("0" * 17, None), (None, None)],
+)
+def test_a_vin_holds_no_bytes_that_a_database_refuses(sent: str | None, known: str | None) -> None:
+    assert mapping.known_vin(sent) == known

@@ -74,7 +74,7 @@ def login(frame: Frame, connection_id: str, address: str, received_at: datetime)
         connection_id=connection_id,
         protocol="ykc",
         protocol_version="" if version is None else f"{version // 10}.{version % 10}",
-        firmware=fields.get("firmware", "").strip(" \0") or None,
+        firmware=_printable(fields.get("firmware")) or None,
         current=_CURRENT.get(fields.get("pile_kind", -1), PileCurrent.UNKNOWN),
         connector_count=fields.get("connector_count"),
         sim=fields["sim"] if sim else None,
@@ -150,8 +150,13 @@ def _rates(fields: Mapping[str, Any]) -> tuple[RateReading, ...]:
 
 def known_vin(text: str | None) -> str | None:
     """A VIN; None for what firmware sends when it has none: nothing, 17 zeros, 17 × 0xFF (3)."""
-    vin = (text or "").strip(" \0")
-    return vin if vin.strip("0ÿ") else None
+    vin = _printable(text)
+    return vin if vin.strip("0") else None
+
+
+def _printable(text: str | None) -> str:
+    """Without padding and other bytes that are no text: PostgreSQL refuses a zero byte, and nobody could read them anyway."""
+    return "".join(c for c in text or "" if c.isascii() and c.isprintable()).strip()
 
 
 def _known_card(digits: str | None) -> str | None:
