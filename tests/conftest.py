@@ -74,11 +74,23 @@ def pytest_report_header(config: pytest.Config) -> str:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Keep what belongs to the leg; the rest is reported as deselected."""
     leg = str(config.getoption("--leg"))
+    for item in items:
+        _keep_together(item)
     kept = [item for item in items if _belongs(item, leg)]
     dropped = [item for item in items if not _belongs(item, leg)]
     if dropped:
         config.hook.pytest_deselected(items=dropped)
         items[:] = kept
+
+
+SHARED = {"e2e": "stage", "chaos": "stage", "packaging": "packaging", "conformance": "conformance"}
+"""Folders whose tests share something that takes long to start: they stay together in one of the parallel processes."""
+
+
+def _keep_together(item: pytest.Item) -> None:
+    for folder, group in SHARED.items():
+        if folder in item.path.parts:
+            item.add_marker(pytest.mark.xdist_group(group))
 
 
 def _belongs(item: pytest.Item, leg: str) -> bool:
