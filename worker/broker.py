@@ -1,12 +1,13 @@
-"""Hands claimed deliveries to worker threads through dramatiq: on Redis, or inside the process.
+"""Hands claimed deliveries to worker processes through dramatiq: on Redis, or inside the process.
 
-Only ids travel. The ledger is the truth: a message that is lost with Redis comes back when its lease ends, a message that is
+Only ids travel, those of one claim together.
+The ledger is the truth: a message that is lost with Redis comes back when its lease ends, a message that is
 delivered twice finds its token used.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 
 import dramatiq
 import redis
@@ -24,6 +25,10 @@ NAMESPACE = "hub"
 HEARTBEAT_TIMEOUT_MS = 10_000
 MAINTENANCE_CHANCE = 1_000_000
 """With these two a killed worker's messages are back after 11 s instead of 221 s (`specs/stack.md`)."""
+CONSUMERS = 2
+"""Threads that take messages over: one prepares while the other waits for the database. Sending has threads of its own."""
+TOGETHER = 16
+"""Claims in one message: its cost is shared, and two processes still share what one of them claimed."""
 CONSUMER_POLL_MS = 100
 """How long an idle consumer of Redis sleeps at most; half of it is the median delay it adds."""
 SOCKET_TIMEOUT_S = 5.0
@@ -34,30 +39,30 @@ class BrokerAway(Exception):
 
 
 class Broker:
-    """One queue of claims and the threads that work on it. `handle` must not raise."""
+    """One queue of claims and the threads that take them over. `handle` must not raise."""
 
-    def __init__(self, settings: WorkerSettings, handle: Callable[[Claim], object]) -> None:
+    def __init__(self, settings: WorkerSettings, handle: Callable[[list[Claim]], object]) -> None:
         self._broker = _make(settings.redis_url)
 
-        def deliver(delivery_id: str, token: str) -> None:
-            handle(Claim(delivery_id, token))
+        def deliver(*claims: list[str]) -> None:
+            handle([Claim(delivery_id, token) for delivery_id, token in claims])
 
         self._actor = dramatiq.actor(actor_name="deliver", queue_name=QUEUE, broker=self._broker)(deliver)
-        self._threads = settings.threads
         self._worker: dramatiq.Worker | None = None
 
     def start(self) -> None:
         """Start the threads. They wait for Redis when it is away."""
         self._worker = dramatiq.Worker(
-            self._broker, worker_threads=self._threads, worker_timeout=CONSUMER_POLL_MS, queues={QUEUE}
+            self._broker, worker_threads=CONSUMERS, worker_timeout=CONSUMER_POLL_MS, queues={QUEUE}
         )
         self._worker.start()
 
-    def submit(self, claims: Iterable[Claim]) -> None:
+    def submit(self, claims: Sequence[Claim]) -> None:
         """Queue claims. Raises `BrokerAway`; those queued before the failure may be worked on all the same."""
         try:
-            for claim in claims:
-                self._actor.send(claim.delivery_id, claim.token)
+            for start in range(0, len(claims), TOGETHER):
+                some = claims[start : start + TOGETHER]
+                self._actor.send(*([claim.delivery_id, claim.token] for claim in some))
         except (BrokerError, redis.RedisError, OSError) as error:
             raise BrokerAway(str(error)) from error
 

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
-from sqlalchemy import and_, or_, select
+from sqlalchemy import or_, select, tuple_
 
 from charging_core.db import HubSession
 from charging_core.events import record_event
 from worker.api import Destination, Outcome, Verdict
+from worker.claiming import Key
+from worker.decision import Again
 from worker.errors import NotRepairable
-from worker.model import DeliveryRow, DestinationState
+from worker.model import DestinationState
 from worker.policy import DeliveryPolicy
 from worker.settings import WorkerSettings
+from worker.work import Work
 
 log = structlog.get_logger()
 
@@ -23,36 +28,79 @@ FAILING, RECOVERED = "destination.failing", "destination.recovered"
 ACCEPTED_WITHIN = timedelta(seconds=5)
 """How exact `last_accepted_at` is; a write per acceptance would make this row the bottleneck of its destination."""
 
+_KEY = (DestinationState.tenant_id, DestinationState.kind, DestinationState.destination_id)
 _ANSWERED = frozenset({Outcome.OK, Outcome.IGNORED, Outcome.BUSINESS_REFUSED, Outcome.PERMANENT})
 
 
-def take_slot(session: HubSession, row: DeliveryRow, policy: DeliveryPolicy, now: datetime) -> datetime | None:
-    """Reserve the next paced call; returns None when it may go now, else when to come back."""
-    if policy.min_interval_s is None:
-        return None
-    state = _lock(session, row.tenant_id, Destination(row.destination_kind, row.destination_id))
-    if state.next_call_at is not None and state.next_call_at > now:
-        return state.next_call_at
-    state.next_call_at = now + timedelta(seconds=policy.min_interval_s)
-    return None
+def take_slots(session: HubSession, works: Sequence[Work], now: datetime, ahead_s: float) -> dict[Key, float]:
+    """Reserve the next calls of paced destinations: sets `start_at`, or the decision to come back when the turn is too far away.
+
+    Turns of up to `ahead_s` seconds from now are taken at once, so that a fast pace does not need a claim per call. Returns the
+    interval of every paced destination.
+    """
+    paced = [work for work in works if work.policy.min_interval_s is not None]
+    if not paced:
+        return {}
+    states = _lock(session, {work.key for work in paced})
+    intervals = {}
+    for work in paced:
+        interval_s = work.policy.min_interval_s or 0.0
+        state = states[work.key]
+        turn = max(now, state.next_call_at or now)
+        if turn > now + timedelta(seconds=ahead_s if interval_s < ahead_s else 0.0):
+            work.decision = Again(turn, False, None, "paced")
+            continue
+        state.next_call_at = turn + timedelta(seconds=interval_s)
+        work.start_at = turn if turn > now else None
+        intervals[work.key] = interval_s
+    return intervals
 
 
-def note(
+@dataclass
+class Health:
+    """What this process has lately seen of destinations, so that an ordinary acceptance costs the database nothing."""
+
+    _accepted_at: dict[Key, datetime] = field(default_factory=dict)
+
+    def lately(self, key: Key, now: datetime) -> bool:
+        """Whether an acceptance was looked at a moment ago, and no failure since."""
+        noted = self._accepted_at.get(key)
+        return noted is not None and now - ACCEPTED_WITHIN < noted <= now
+
+    def seen(self, answering: Iterable[Key], troubled: Iterable[Key], now: datetime) -> None:
+        """These were looked at now; after trouble the next acceptance counts."""
+        self._accepted_at.update(dict.fromkeys(answering, now))
+        for key in troubled:
+            self._accepted_at.pop(key, None)
+
+
+def note(session: HubSession, works: Iterable[Work], now: datetime, settings: WorkerSettings, health: Health) -> None:
+    """Remember how destinations answered, in the order of `works`. Writes only when something changes."""
+    judged = [work for work in works if work.verdict is not None]
+    troubled = {work.key for work in judged if work.verdict and work.verdict.outcome not in _ANSWERED}
+    stale = {work.key for work in judged} - troubled
+    stale = {key for key in stale if not health.lately(key, now)}
+    health.seen(stale, troubled, now)
+    changing = troubled | _worth_noting(session, stale, now)
+    if not changing:
+        return
+    states = _lock(session, changing)
+    for work in judged:
+        if work.key in states and work.verdict is not None:
+            _note(session, states[work.key], work.policy, work.verdict, now, settings)
+
+
+def _note(
     session: HubSession,
-    row: DeliveryRow,
+    state: DestinationState,
     policy: DeliveryPolicy,
     verdict: Verdict,
     now: datetime,
     settings: WorkerSettings,
 ) -> None:
-    """Remember how the destination answered. Writes only when something changes."""
-    destination = Destination(row.destination_kind, row.destination_id)
     if verdict.outcome in _ANSWERED:
-        if _worth_noting(session, row, now):
-            _answered(session, _lock(session, row.tenant_id, destination), now, settings)
-        return
-    state = _lock(session, row.tenant_id, destination)
-    if verdict.outcome is Outcome.CONFIGURATION:
+        _answered(session, state, now, settings)
+    elif verdict.outcome is Outcome.CONFIGURATION:
         state.configuration_failures += 1
         if state.configuration_failures >= policy.hold_after and not state.held:
             _hold(session, state, f"{verdict.code} {verdict.message}".strip() or "configuration", now)
@@ -79,7 +127,9 @@ def release(session: HubSession, destination: Destination, now: datetime) -> Non
     _tell(session, state, RELEASED, now, {})
 
 
-def _worth_noting(session: HubSession, row: DeliveryRow, now: datetime) -> bool:
+def _worth_noting(session: HubSession, keys: Collection[Key], now: datetime) -> set[Key]:
+    if not keys:
+        return set()
     state = DestinationState
     changed = or_(
         state.consecutive_failures > 0,
@@ -87,12 +137,8 @@ def _worth_noting(session: HubSession, row: DeliveryRow, now: datetime) -> bool:
         state.last_accepted_at.is_(None),
         state.last_accepted_at < now - ACCEPTED_WITHIN,
     )
-    this = and_(
-        state.tenant_id == row.tenant_id,
-        state.kind == row.destination_kind,
-        state.destination_id == row.destination_id,
-    )
-    return session.connection().execute(select(state.kind).where(this, changed)).first() is not None
+    found = session.connection().execute(select(*_KEY).where(tuple_(*_KEY).in_(list(keys)), changed))
+    return {(tenant, kind, destination) for tenant, kind, destination in found}
 
 
 def _answered(session: HubSession, state: DestinationState, now: datetime, settings: WorkerSettings) -> None:
@@ -135,6 +181,7 @@ def _known(session: HubSession, destination: Destination) -> DestinationState:
     return state
 
 
-def _lock(session: HubSession, tenant_id: str, destination: Destination) -> DestinationState:
-    key = (tenant_id, destination.kind, destination.id)
-    return session.get_one(DestinationState, key, with_for_update=True, populate_existing=True)
+def _lock(session: HubSession, keys: Collection[Key]) -> dict[Key, DestinationState]:
+    statement = select(DestinationState).where(tuple_(*_KEY).in_(sorted(keys))).order_by(*_KEY)
+    locked = session.scalars(statement.with_for_update().execution_options(populate_existing=True))
+    return {(state.tenant_id, state.kind, state.destination_id): state for state in locked}

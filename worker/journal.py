@@ -1,145 +1,245 @@
-"""Writes what happens to a claimed delivery: the opened attempt, its result, and what became of the delivery.
+"""Writes what happens to claimed deliveries, for many of them in one transaction: the opened attempts, their results, what became of them.
 
-Plain statements on the session's connection, not objects: this is the path every push takes twice, and objects cost it threefold.
-Each statement names the tenant and the claim's token, so it changes nothing when the claim was lost.
+Plain statements on the session's connection, not objects: this is the path every push takes twice, and objects cost it threefold. Rows
+are locked in the order of their ids before anything is written, so that two workers never wait for each other in a circle.
+
+An attempt is opened by writing its id and beginning into the delivery, and becomes a row of `delivery_attempt` when it has ended. One that
+is found open at the next attempt was cut off; it becomes a row `interrupted` then.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Table, and_, bindparam, insert, literal, or_, update
+from sqlalchemy import ColumnElement, and_, bindparam, literal, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 
 from charging_core.db import Base, HubSession
 from charging_core.ids import new_id
 from worker.api import Exchange, Outcome, State, Verdict
+from worker.claiming import DELIVERY
 from worker.decision import Again, Decision, Finish
 from worker.ledger import Claim
 from worker.model import DeliveryAttempt, DeliveryRow
-from worker.work import INTERRUPTED, Lost, Work
+from worker.planning import insert_ignore
+from worker.work import INTERRUPTED, Work
 
-
-def _table(mapped: type[Base]) -> Table:
-    return Base.metadata.tables[mapped.__tablename__]
-
-
-_DELIVERY, _ATTEMPT = _table(DeliveryRow), _table(DeliveryAttempt)
+ATTEMPT = Base.metadata.tables[DeliveryAttempt.__tablename__]
 
 
 def _is(state: State) -> ColumnElement[bool]:
-    return _DELIVERY.c.state == literal(state.value, literal_execute=True)
+    return DELIVERY.c.state == literal(state.value, literal_execute=True)
 
 
-_THIS = and_(_DELIVERY.c.id == bindparam("this_id"), _DELIVERY.c.tenant_id == bindparam("this_tenant"))
-_OURS = and_(_is(State.LEASED), _DELIVERY.c.lease_token == bindparam("this_token"))
-_CUT_OFF = (
-    update(_ATTEMPT)
-    .where(
-        _ATTEMPT.c.delivery_id == bindparam("this_id"),
-        _ATTEMPT.c.tenant_id == bindparam("this_tenant"),
-        _ATTEMPT.c.outcome.is_(None),
-    )
-    .values(outcome=Outcome.UNKNOWN.value, error=INTERRUPTED)
+_THIS = and_(DELIVERY.c.id == bindparam("this_id"), DELIVERY.c.tenant_id == bindparam("this_tenant"))
+_LOCK = (
+    select(DELIVERY.c.id, DELIVERY.c.state, DELIVERY.c.lease_token)
+    .where(DELIVERY.c.id.in_(bindparam("ids", expanding=True)))
+    .order_by(DELIVERY.c.id)
+    .with_for_update()
 )
-_RESULT = update(_ATTEMPT).where(
-    _ATTEMPT.c.id == bindparam("this_attempt"), _ATTEMPT.c.tenant_id == bindparam("this_tenant")
+_OPENED = ("lease_owner", "lease_until", "attempt_count", "attempt_id", "attempt_started_at", "attempt_worker")
+_OPEN = update(DELIVERY).where(_THIS).values({name: bindparam(f"new_{name}") for name in _OPENED})
+_OPEN_WITH_BODY = _OPEN.values(body=bindparam("new_body", type_=DELIVERY.c.body.type))
+_SETTLED = (
+    "state", "next_attempt_at", "failure_count", "attempt_count", "attempt_id", "reason", "finished_at", "outcome", "code", "dispute",
+)  # fmt: skip
+_SETTLE = (
+    update(DELIVERY)
+    .where(_THIS)
+    .values({name: bindparam(f"new_{name}") for name in _SETTLED})
+    .values(lease_owner=None, lease_token=None, lease_until=None)
 )
 
 
-def open_attempt(session: HubSession, work: Work, worker: str, now: datetime, lease_until: datetime) -> None:
-    """Freeze the body, prolong the lease and open an attempt, before the network is touched. Raises `Lost`."""
-    row, connection = work.row, session.connection()
-    if row.attempt_count:
-        _close_cut_off(connection, work)
-    changed = {"lease_owner": worker, "lease_until": lease_until, "attempt_count": row.attempt_count + 1}
-    if row.body is None:
-        changed["body"] = work.body
-    if not connection.execute(update(_DELIVERY).where(_THIS, _OURS).values(changed), _keys(work)).rowcount:
-        raise Lost
-    work.attempt_id = new_id()
-    opened = {
-        "id": work.attempt_id,
-        "tenant_id": row.tenant_id,
-        "delivery_id": row.id,
-        "number": row.attempt_count + 1,
-        "started_at": now,
-        "worker": worker,
-    }
-    connection.execute(insert(_ATTEMPT).values(opened))
+def open_attempts(
+    session: HubSession, works: Sequence[Work], worker: str, now: datetime, leases: Sequence[datetime]
+) -> None:
+    """Freeze bodies, prolong leases and open an attempt each, before the network is touched. Sets `ours` and `attempt_id`."""
+    ours = _still_ours(session, works)
+    opened: list[dict[str, Any]] = []
+    cut_off = []
+    for work, lease_until in zip(works, leases, strict=True):
+        work.ours = work.row.id in ours
+        if not work.ours:
+            continue
+        if work.row.attempt_id is not None:
+            cut_off.append(_cut_off(work))
+        work.attempt_id, work.started_at, work.worker = new_id(), work.start_at or now, worker
+        opened.append(_opening(work, worker, lease_until))
+    _insert_cut_off(session, cut_off)
+    connection = session.connection()
+    with_body = [one for one in opened if "new_body" in one]
+    if with_body:
+        connection.execute(_OPEN_WITH_BODY, with_body)
+    if len(with_body) < len(opened):
+        connection.execute(_OPEN, [one for one in opened if "new_body" not in one])
 
 
-def close_attempt(session: HubSession, work: Work) -> None:
-    """Write the result of the attempt; without one (nothing was sent this time), close those that a crash left open."""
-    if work.attempt_id:
-        result = _result(work.exchange or Exchange(), work.verdict or Verdict(Outcome.UNKNOWN))
-        keys = {"this_attempt": work.attempt_id, "this_tenant": work.row.tenant_id}
-        session.connection().execute(_RESULT.values(result), keys)
-    elif work.row.attempt_count:
-        _close_cut_off(session.connection(), work)
-
-
-def settle(session: HubSession, work: Work, decision: Decision, now: datetime) -> bool:
-    """Write what became of the delivery; false when it is not ours any more.
+def record(session: HubSession, works: Sequence[Work], now: datetime) -> None:
+    """Write the results of attempts and what became of the deliveries (each work has its decision). Sets `ours`.
 
     An end also counts when the lease has run out but nobody else has begun: the answer is known, asking again would be wrong.
     """
-    ours = or_(_OURS, _is(State.WAITING)) if isinstance(decision, Finish) else _OURS
-    changed = _again(work, decision) if isinstance(decision, Again) else _finish(decision, now)
-    changed |= {"lease_owner": None, "lease_token": None, "lease_until": None}
-    if decision.verdict is not None:
-        changed |= _verdict(decision.verdict)
-    return bool(
-        session.connection().execute(update(_DELIVERY).where(_THIS, ours).values(changed), _keys(work)).rowcount
-    )
+    states = _lock(session, works)
+    attempts, cut_off, settled = [], [], []
+    for work in works:
+        state, token = states.get(work.row.id, (None, None))
+        decision = _decision(work)
+        held = state == State.LEASED and token == work.claim.token
+        work.ours = held or (state == State.WAITING and isinstance(decision, Finish))
+        if work.exchange is not None and work.attempt_id is not None:
+            attempts.append(_result(work, work.attempt_id, work.exchange))
+        elif work.ours and work.row.attempt_id is not None and isinstance(decision, Finish):
+            cut_off.append(_cut_off(work))
+        if work.ours:
+            settled.append(_settling(work, decision, now))
+    _insert_attempts(session, attempts)
+    _insert_cut_off(session, cut_off)
+    if settled:
+        session.connection().execute(_SETTLE, settled)
 
 
 def add_reason(session: HubSession, work: Work, reason: str) -> None:
     """Replace the reason of a delivery that was settled in this transaction."""
     keys = {"this_id": work.row.id, "this_tenant": work.row.tenant_id}
-    session.connection().execute(update(_DELIVERY).where(_THIS).values(reason=reason[:300]), keys)
+    session.connection().execute(update(DELIVERY).where(_THIS).values(reason=_clean(reason, 300)), keys)
 
 
 def put_back(session: HubSession, claim: Claim, at: datetime, reason: str) -> None:
     """Let a claimed delivery wait until `at`, whoever's it is (system session): nobody here can work on it."""
-    changed = {"state": State.WAITING.value, "next_attempt_at": at, "reason": reason[:300], "lease_token": None}
-    this = and_(_DELIVERY.c.id == claim.delivery_id, _OURS)
-    session.connection().execute(update(_DELIVERY).where(this).values(changed), {"this_token": claim.token})
+    changed = {"state": State.WAITING.value, "next_attempt_at": at, "reason": _clean(reason, 300), "lease_token": None}
+    this = and_(DELIVERY.c.id == claim.delivery_id, _is(State.LEASED), DELIVERY.c.lease_token == claim.token)
+    session.connection().execute(update(DELIVERY).where(this).values(changed))
 
 
-def _keys(work: Work) -> dict[str, Any]:
-    return {"this_id": work.row.id, "this_tenant": work.row.tenant_id, "this_token": work.claim.token}
+def _still_ours(session: HubSession, works: Collection[Work]) -> set[str]:
+    states = _lock(session, works)
+    held = ((work, states.get(work.row.id)) for work in works)
+    return {work.row.id for work, state in held if state == (State.LEASED.value, work.claim.token)}
 
 
-def _close_cut_off(connection: Connection, work: Work) -> None:
-    connection.execute(_CUT_OFF, {"this_id": work.row.id, "this_tenant": work.row.tenant_id})
+def _lock(session: HubSession, works: Iterable[Work]) -> dict[str, tuple[str, str | None]]:
+    locked = session.connection().execute(_LOCK, {"ids": sorted({work.row.id for work in works})})
+    return {found: (state, token) for found, state, token in locked}
 
 
-def _result(exchange: Exchange, verdict: Verdict) -> dict[str, Any]:
+def _opening(work: Work, worker: str, lease_until: datetime) -> dict[str, Any]:
+    opened = {
+        "this_id": work.row.id,
+        "this_tenant": work.row.tenant_id,
+        "new_lease_owner": worker,
+        "new_lease_until": lease_until,
+        "new_attempt_count": work.row.attempt_count + 1,
+        "new_attempt_id": work.attempt_id,
+        "new_attempt_started_at": work.started_at,
+        "new_attempt_worker": worker,
+    }
+    return opened if work.row.body is not None else opened | {"new_body": work.body}
+
+
+def _result(work: Work, attempt_id: str, exchange: Exchange) -> dict[str, Any]:
+    verdict = work.verdict or Verdict(Outcome.UNKNOWN)
     return {
+        "id": attempt_id,
+        "tenant_id": work.row.tenant_id,
+        "delivery_id": work.row.id,
+        "number": work.row.attempt_count + 1,
+        "started_at": work.started_at,
+        "worker": work.worker,
         "duration_ms": exchange.duration_ms,
-        "request_text": exchange.request_text,
-        "answer_text": exchange.answer_text,
+        "request_text": _clean(exchange.request_text),
+        "answer_text": _clean(exchange.answer_text),
         "http_status": exchange.http_status,
         "error": exchange.error[:32] or None,
         "outcome": verdict.outcome.value,
-        "code": verdict.code[:64] or None,
-        "message": verdict.message[:300] or None,
+        "code": _clean(verdict.code, 64) or None,
+        "message": _clean(verdict.message, 300) or None,
     }
 
 
-def _again(work: Work, decision: Again) -> dict[str, Any]:
+def _cut_off(work: Work) -> dict[str, Any]:
+    row = work.row
+    return {
+        "id": row.attempt_id,
+        "tenant_id": row.tenant_id,
+        "delivery_id": row.id,
+        "number": row.attempt_count,
+        "started_at": row.attempt_started_at,
+        "worker": row.attempt_worker,
+        "outcome": Outcome.UNKNOWN.value,
+        "error": INTERRUPTED,
+    }
+
+
+def _insert_cut_off(session: HubSession, rows: Sequence[dict[str, Any]]) -> None:
+    # Left alone when it is there: its worker was only slow, and its answer arrived after all.
+    if rows:
+        session.connection().execute(insert_ignore(session, DeliveryAttempt), rows)
+
+
+def _insert_attempts(session: HubSession, rows: Sequence[dict[str, Any]]) -> None:
+    if rows:
+        session.connection().execute(_upsert(session.dialect_name), rows)
+
+
+@lru_cache(maxsize=2)
+def _upsert(dialect: str) -> postgresql.Insert | sqlite.Insert:
+    insert = (postgresql.insert if dialect == "postgresql" else sqlite.insert)(ATTEMPT)
+    known = ("duration_ms", "request_text", "answer_text", "http_status", "error", "outcome", "code", "message")
+    # The answer of a worker that was taken for dead replaces `interrupted`.
+    return insert.on_conflict_do_update(
+        index_elements=list(ATTEMPT.primary_key.columns), set_={name: insert.excluded[name] for name in known}
+    )
+
+
+def _decision(work: Work) -> Decision:
+    if work.decision is None:
+        raise ValueError(f"delivery {work.row.id} was not decided")
+    return work.decision
+
+
+def _settling(work: Work, decision: Decision, now: datetime) -> dict[str, Any]:
+    row, verdict = work.row, decision.verdict
+    sent = work.exchange is not None
+    changed = _again(row, decision) if isinstance(decision, Again) else _finish(row, decision, now)
+    changed |= {
+        "attempt_count": row.attempt_count + int(sent),
+        # An attempt found open stays marked when nothing was sent: the next one, or the end, makes its row.
+        "attempt_id": None if sent or isinstance(decision, Finish) else row.attempt_id,
+        "outcome": row.outcome if verdict is None else verdict.outcome.value,
+        "code": row.code if verdict is None else _clean(verdict.code, 64) or None,
+        "dispute": row.dispute if verdict is None else verdict.dispute,
+    }
+    named = {f"new_{name}": value for name, value in changed.items()}
+    return named | {"this_id": row.id, "this_tenant": row.tenant_id}
+
+
+def _again(row: DeliveryRow, decision: Again) -> dict[str, Any]:
     return {
         "state": State.WAITING.value,
         "next_attempt_at": decision.at,
-        "failure_count": work.row.failure_count + int(decision.counts),
-        "reason": decision.reason[:300],
+        "failure_count": row.failure_count + int(decision.counts),
+        "reason": _clean(decision.reason, 300),
+        "finished_at": None,
     }
 
 
-def _finish(decision: Finish, now: datetime) -> dict[str, Any]:
-    return {"state": decision.state.value, "finished_at": now, "reason": decision.verdict.message[:300] or None}
+def _finish(row: DeliveryRow, decision: Finish, now: datetime) -> dict[str, Any]:
+    return {
+        "state": decision.state.value,
+        "next_attempt_at": row.next_attempt_at,
+        "failure_count": row.failure_count,
+        "reason": _clean(decision.verdict.message, 300) or None,
+        "finished_at": now,
+    }
 
 
-def _verdict(verdict: Verdict) -> dict[str, Any]:
-    return {"outcome": verdict.outcome.value, "code": verdict.code[:64] or None, "dispute": verdict.dispute}
+def _clean(text: str, limit: int | None = None) -> str:
+    """What any database takes: a lying destination may answer NUL or halves of characters."""
+    if not text.isascii():
+        text = text.encode("utf-8", "replace").decode("utf-8")
+    return text.replace("\0", "\N{REPLACEMENT CHARACTER}")[:limit]

@@ -9,24 +9,34 @@ an open predecessor in its lane is never claimed.
 
 from __future__ import annotations
 
+import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
-from sqlalchemy import ColumnElement, CursorResult, Select, exists, func, or_, select, tuple_, update
-from sqlalchemy.orm import aliased
+from sqlalchemy import ColumnElement, CursorResult, Row, func, select, update
 
+from charging_core import faultpoints
 from charging_core.clock import Clock, SystemClock
 from charging_core.db import Database, HubSession
 from charging_core.ids import new_id
+from worker import claiming
 from worker.api import State
+from worker.claiming import DELIVERY, Candidate, Key, Share
 from worker.metrics import HELD, LEASES_EXPIRED, OLDEST_WAITING_S, WAITING
 from worker.model import OPEN_STATES, DeliveryRow, DestinationState, in_state
 from worker.settings import WorkerSettings
 
-Key = tuple[str, str, str]
+__all__ = ["Claim", "Key", "Ledger"]
+
+PACED_TOGETHER_S = 0.5
+"""Calls to a paced destination whose turn comes within this time are claimed at once and wait for their turn in the process."""
+FRUITLESS_S, FRUITLESS_SHARE = 0.02, 10
+"""A look that took this long and found nothing (a long lane waits behind its head) is not repeated for ten times as long."""
+_REMEMBERED = 2000
+"""Claimed rows kept until they are worked on; more than any process has under way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,127 +47,132 @@ class Claim:
     token: str
 
 
+def _steadily(_key: Key) -> bool:
+    return False
+
+
 @dataclass
 class Ledger:
-    """Claims and returns deliveries. Safe to use from any number of threads and processes."""
+    """Claims and returns deliveries. Safe to use from any number of threads and processes.
+
+    `flowing(key)` says that calls to a destination are being answered promptly: then as many again are claimed ahead, so that the
+    next delivery is at hand when one ends.
+    """
 
     db: Database
     clock: Clock
     settings: WorkerSettings
     real_clock: Clock = field(default_factory=SystemClock)
+    flowing: Callable[[Key], bool] = _steadily
     _turn: int = 0
+    _rows: dict[Claim, DeliveryRow] = field(default_factory=dict)
+    _intervals: dict[Key, float] = field(default_factory=dict)
+    _fruitless: dict[Key, float] = field(default_factory=dict)
+    _concurrency: dict[Key, int] = field(default_factory=dict)
 
-    def claim(self, kinds: Sequence[str], limit: int) -> list[Claim]:
-        """Lease due deliveries to destinations of `kinds`, up to `limit` under way in this process, shared between destinations."""
+    def claim(self, kinds: Sequence[str], limit: int, *, patient: bool = False) -> list[Claim]:
+        """Lease due deliveries to destinations of `kinds`, up to `limit` under way in this process, shared between destinations.
+
+        `patient` leaves out for a moment what was looked through in vain at some cost.
+        """
+        now = self.clock.now()
+        if not patient:
+            self._fruitless.clear()
         with self.db.read_system("ledger") as session:
             busy, mine = self._under_way(session)
             room = limit - mine
-            work = self._destinations_with_work(session, kinds) if room > 0 else []
-        free = [one for one in work if self._concurrency(one) > busy[_key(one)]]
-        if not free:
+            work = self._with_work(session, kinds, now) if room > 0 else []
+        shares = self._shares(work, busy, room, now)
+        if not shares:
             return []  # nothing was written: an idle or saturated worker costs the database two reads
-        with self.db.system("ledger") as session:
-            return self._claim_round(session, self._rotated(free), busy, room)
-
-    def _claim_round(
-        self, session: HubSession, work: Sequence[DestinationState], busy: Counter[Key], room: int
-    ) -> list[Claim]:
-        claims: list[Claim] = []
-        for destination in work:
-            free = min(self._concurrency(destination) - busy[_key(destination)], room - len(claims))
-            if free > 0:
-                claims += self._lease(session, self._pick(session, destination, free))
+        claims = self._lease(shares, room, now)
+        faultpoints.hit("worker.after_claim")
         return claims
 
-    def _rotated(self, work: Sequence[DestinationState]) -> Sequence[DestinationState]:
+    def look_again_s(self) -> float:
+        """In how many seconds something left out for a moment is worth another look; a long time when nothing was."""
+        return max(0.01, min([60.0, *(until - time.monotonic() for until in self._fruitless.values())]))
+
+    def rows(self, claims: Collection[Claim]) -> list[tuple[Claim, DeliveryRow]]:
+        """The claimed rows, of those claims that still hold; read again only when another process claimed them."""
+        known = {claim: row for claim in claims if (row := self._rows.pop(claim, None)) is not None}
+        foreign = [claim for claim in claims if claim not in known]
+        if foreign:
+            with self.db.read_system("ledger") as session:
+                known |= _read(session, foreign)
+        return [(claim, known[claim]) for claim in claims if claim in known]
+
+    def concurrency(self, key: Key) -> int:
+        """How many calls to a destination may be under way at once."""
+        return self._concurrency.get(key, self.settings.concurrency)
+
+    def pace(self, key: Key, interval_s: float) -> None:
+        """Remember how far apart the calls to a destination are."""
+        self._intervals[key] = interval_s
+
+    def _with_work(self, session: HubSession, kinds: Sequence[str], now: datetime) -> list[Candidate]:
+        soon = now + timedelta(seconds=PACED_TOGETHER_S)
+        moment = time.monotonic()
+        self._fruitless = {key: until for key, until in self._fruitless.items() if until > moment}
+        found = claiming.destinations_with_work(session, kinds, now, soon)
+        self._concurrency.update({one.key: one.concurrency or self.settings.concurrency for one in found})
+        return [one for one in found if one.key not in self._fruitless]
+
+    def _under_way(self, session: HubSession) -> tuple[Counter[Key], int]:
+        busy: Counter[Key] = Counter()
+        mine = 0
+        for key, owner in claiming.under_way(session):
+            busy[key] += 1
+            mine += owner == self.settings.name
+        return busy, mine
+
+    def _shares(self, work: Sequence[Candidate], busy: Counter[Key], room: int, now: datetime) -> list[Share]:
+        free = {one: self._most(one) - busy[one.key] for one in self._rotated(work)}
+        free = {one: most for one, most in free.items() if most > 0}
+        fair = max(1, room // len(free)) if free else 0
+        shares = []
+        for one, most in free.items():
+            given = min(most, fair, room)
+            room -= given
+            if given > 0:
+                shares.append(Share(one.key, given, one.probing(now)))
+        return shares
+
+    def _rotated(self, work: Sequence[Candidate]) -> Sequence[Candidate]:
         # Another destination comes first every time, so that none is starved by the order of keys when room is short.
+        if not work:
+            return work
         self._turn = (self._turn + 1) % len(work)
         return [*work[self._turn :], *work[: self._turn]]
 
-    def _destinations_with_work(self, session: HubSession, kinds: Sequence[str]) -> Sequence[DestinationState]:
-        now = self.clock.now()
-        statement = select(DestinationState).where(
-            DestinationState.kind.in_(kinds),
-            DestinationState.held.is_(False),
-            or_(DestinationState.next_call_at.is_(None), DestinationState.next_call_at <= now),
-            exists().where(*_of(DestinationState), DeliveryRow.next_attempt_at <= now),
-        )
-        return session.scalars(statement.order_by(DestinationState.kind, DestinationState.destination_id)).all()
+    def _most(self, destination: Candidate) -> int:
+        if destination.consecutive_failures >= self.settings.break_after:
+            return 1  # failing: one call at a time, as a probe
+        if destination.next_call_at is not None and self._intervals.get(destination.key, 60.0) > PACED_TOGETHER_S:
+            return 1  # paced slowly: one call at a time
+        under_way = self.concurrency(destination.key)
+        return 3 * under_way if self.flowing(destination.key) else under_way
 
-    def _under_way(self, session: HubSession) -> tuple[Counter[Key], int]:
-        statement = (
-            select(
-                DeliveryRow.tenant_id,
-                DeliveryRow.destination_kind,
-                DeliveryRow.destination_id,
-                DeliveryRow.lease_owner,
-                func.count(),
-            )
-            .where(in_state(DeliveryRow, State.LEASED))
-            .group_by(
-                DeliveryRow.tenant_id,
-                DeliveryRow.destination_kind,
-                DeliveryRow.destination_id,
-                DeliveryRow.lease_owner,
-            )
-        )
-        busy: Counter[Key] = Counter()
-        mine = 0
-        for tenant, kind, destination, owner, count in session.execute(statement):
-            busy[tenant, kind, destination] += count
-            mine += count if owner == self.settings.name else 0
-        return busy, mine
-
-    def _concurrency(self, destination: DestinationState) -> int:
-        if destination.next_call_at is not None or destination.consecutive_failures >= self.settings.break_after:
-            return 1  # paced, or failing: one call at a time, as a probe
-        return destination.concurrency or self.settings.concurrency
-
-    def _pick(self, session: HubSession, destination: DestinationState, limit: int) -> list[str]:
-        now = self.clock.now()
-        due = self._due(destination, now)
-        urgent = due.where(DeliveryRow.urgent_at <= now).order_by(DeliveryRow.priority, DeliveryRow.urgent_at)
-        picked = _locked(session, urgent.order_by(DeliveryRow.lane_order, DeliveryRow.id), limit)
-        if len(picked) < limit:
-            rest = due.where(or_(DeliveryRow.urgent_at.is_(None), DeliveryRow.urgent_at > now))
-            rest = rest.order_by(DeliveryRow.priority, DeliveryRow.next_attempt_at, DeliveryRow.id)
-            picked += _locked(session, rest, limit - len(picked))
-        return picked
-
-    def _due(self, destination: DestinationState, now: datetime) -> Select[str]:
-        earlier = aliased(DeliveryRow)
-        statement = select(DeliveryRow.id).where(
-            DeliveryRow.tenant_id == destination.tenant_id,
-            DeliveryRow.destination_kind == destination.kind,
-            DeliveryRow.destination_id == destination.destination_id,
-            in_state(DeliveryRow, State.WAITING),
-            DeliveryRow.next_attempt_at <= now,
-            ~exists().where(
-                earlier.lane == DeliveryRow.lane,
-                in_state(earlier, *OPEN_STATES),
-                tuple_(earlier.lane_order, earlier.id) < tuple_(DeliveryRow.lane_order, DeliveryRow.id),
-            ),
-        )
-        if destination.open_until is not None and destination.open_until > now:
-            return statement.where(DeliveryRow.failure_count > 0)
-        return statement
-
-    def _lease(self, session: HubSession, ids: Iterable[str]) -> list[Claim]:
+    def _lease(self, shares: Sequence[Share], room: int, now: datetime) -> list[Claim]:
         until = self.real_clock.now() + timedelta(seconds=self.settings.queue_lease_s)
-        claims = [Claim(delivery_id, new_id()) for delivery_id in ids]
-        for claim in claims:
-            session.execute(
-                update(DeliveryRow)
-                .where(DeliveryRow.id == claim.delivery_id)
-                .values(
-                    state=State.LEASED.value,
-                    lease_owner=self.settings.name,
-                    lease_token=claim.token,
-                    lease_until=until,
-                )
-                .execution_options(synchronize_session=False)
-            )
+        token = new_id()
+        began = time.monotonic()
+        with self.db.system("ledger") as session:
+            ids = claiming.next_ids(session, shares, now)[:room]
+            rows = claiming.lease(session, ids, self.settings.name, token, until) if ids else ()
+        took = time.monotonic() - began
+        if not ids and took > FRUITLESS_S:
+            self._fruitless.update({share.key: began + FRUITLESS_SHARE * took for share in shares})
+        by_id = {row.id: cast("DeliveryRow", row) for row in rows}
+        claims = [Claim(found, token) for found in ids if found in by_id]
+        self._remember({claim: by_id[claim.delivery_id] for claim in claims})
         return claims
+
+    def _remember(self, rows: dict[Claim, DeliveryRow]) -> None:
+        # A row as it was leased is good as long as its token is; what other processes worked on is dropped, oldest first.
+        for claim in list(self._rows)[: max(0, len(self._rows) + len(rows) - _REMEMBERED)]:
+            self._rows.pop(claim, None)
+        self._rows.update(rows)
 
     def take_back_expired(self) -> int:
         """Make deliveries due again whose worker went silent; returns how many."""
@@ -211,18 +226,9 @@ class Ledger:
             HELD.labels(kind).set(holds.get(kind, 0))
 
 
-def _key(destination: DestinationState) -> Key:
-    return destination.tenant_id, destination.kind, destination.destination_id
-
-
-def _of(destination: type[DestinationState]) -> tuple[ColumnElement[bool], ...]:
-    return (
-        DeliveryRow.tenant_id == destination.tenant_id,
-        DeliveryRow.destination_kind == destination.kind,
-        DeliveryRow.destination_id == destination.destination_id,
-        in_state(DeliveryRow, State.WAITING),
-    )
-
-
-def _locked(session: HubSession, statement: Select[Any], limit: int) -> list[str]:
-    return list(session.scalars(statement.limit(limit).with_for_update(skip_locked=True)))
+def _read(session: HubSession, claims: Collection[Claim]) -> dict[Claim, DeliveryRow]:
+    wanted = {claim.delivery_id: claim for claim in claims}
+    statement = select(*DELIVERY.c).where(DELIVERY.c.id.in_(list(wanted)))
+    rows: Sequence[Row[Any]] = session.connection().execute(statement).all()
+    found = {wanted[row.id]: cast("DeliveryRow", row) for row in rows}
+    return {claim: row for claim, row in found.items() if row.state == State.LEASED and row.lease_token == claim.token}

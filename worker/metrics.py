@@ -30,3 +30,6 @@ STUCK = Counter("hub_worker_events_stuck_total", "Domain events given up after r
 LOOP_ERRORS = Counter("hub_worker_loop_errors_total", "Failures caught at the edge of a background loop", ["loop"])
 BROKER_LOST = Counter("hub_worker_broker_unreachable_total", "Batches processed locally because the broker was away")
 JOB_RUNS = Counter("hub_worker_job_runs_total", "Scheduled job runs", ["job", "result"])
+RECORDED_TOGETHER = Histogram(
+    "hub_worker_recorded_together", "Results written by one commit", buckets=(1, 2, 4, 8, 16, 32, 64, 128, 200)
+)

@@ -29,6 +29,8 @@ from worker.api import State
 
 OPEN_STATES = (State.WAITING, State.LEASED, State.HELD)
 _WAITING = text("state = 'waiting'")
+_RETRYING = text("state = 'waiting' AND failure_count > 0")
+_URGENT = text("state = 'waiting' AND urgent_at IS NOT NULL")
 _LEASED = text("state = 'leased'")
 _OPEN = text("state IN ('waiting', 'leased', 'held')")
 
@@ -86,6 +88,10 @@ class DeliveryRow(TenantScoped, Base):
     attempt_count: Mapped[int] = mapped_column(Integer, default=0)
     failure_count: Mapped[int] = mapped_column(Integer, default=0)
     """The step on the ladder: failures that count against it (a wrong key of ours does not)."""
+    attempt_id: Mapped[str | None] = mapped_column(String(26))
+    """The attempt under way, written before the network is touched; still there at the next attempt, it was cut off."""
+    attempt_started_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    attempt_worker: Mapped[str | None] = mapped_column(String(64))
     event_id: Mapped[str | None] = mapped_column(String(26))
     snapshot: Mapped[dict[str, Any]] = mapped_column(Json)
     body: Mapped[dict[str, Any] | None] = mapped_column(Json)
@@ -116,6 +122,7 @@ class DeliveryRow(TenantScoped, Base):
             "destination_id",
             "priority",
             "next_attempt_at",
+            "id",
             postgresql_where=_WAITING,
             sqlite_where=_WAITING,
         ),
@@ -124,9 +131,39 @@ class DeliveryRow(TenantScoped, Base):
             "tenant_id",
             "destination_kind",
             "destination_id",
+            "priority",
+            "urgent_at",
+            "lane_order",
+            "id",
+            postgresql_where=_URGENT,
+            sqlite_where=_URGENT,
+        ),
+        Index(
+            "ix_delivery_urgent_at",
+            "tenant_id",
+            "destination_kind",
+            "destination_id",
             "urgent_at",
             postgresql_where=_WAITING,
             sqlite_where=_WAITING,
+        ),
+        Index(
+            "ix_delivery_next",
+            "tenant_id",
+            "destination_kind",
+            "destination_id",
+            "next_attempt_at",
+            postgresql_where=_WAITING,
+            sqlite_where=_WAITING,
+        ),
+        Index(
+            "ix_delivery_retrying",
+            "tenant_id",
+            "destination_kind",
+            "destination_id",
+            "next_attempt_at",
+            postgresql_where=_RETRYING,
+            sqlite_where=_RETRYING,
         ),
         Index("ix_delivery_leased", "lease_until", postgresql_where=_LEASED, sqlite_where=_LEASED),
         Index("ix_delivery_lane", "lane", "lane_order", "id", postgresql_where=_OPEN, sqlite_where=_OPEN),
@@ -136,7 +173,7 @@ class DeliveryRow(TenantScoped, Base):
 
 
 class DeliveryAttempt(TenantScoped, Base):
-    """One attempt. Written before the network is touched, completed with the answer; one without outcome was cut off."""
+    """One attempt that has ended: with the answer and its meaning, or cut off (`interrupted`). Rows are only added."""
 
     __tablename__ = "delivery_attempt"
 

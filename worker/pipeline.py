@@ -1,8 +1,8 @@
-"""One delivery's way through the worker, as one visible list of stages.
+"""The way of deliveries through the worker, as one visible list of stages. Three of them work on many deliveries at once.
 
     prepare   (read)         interrupted? · expire · require · map · supersede · validate      preparation.py
     begin     (transaction)  pace · freeze body, open attempt                                  destinations.py, journal.py
-    exchange  (nothing open) send · judge
+    exchange  (nothing open) send · judge                       one delivery, in a thread of its own
     record    (transaction)  attempt · next step or end · destination · driver's hook          journal.py, destinations.py
 
 Any stage of `prepare` or `begin` may decide; then the network is not touched and `record` writes the decision.
@@ -11,6 +11,7 @@ Any stage of `prepare` or `begin` may decide; then the network is not touched an
 from __future__ import annotations
 
 import time
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -21,21 +22,21 @@ from charging_core.clock import Clock, SystemClock
 from charging_core.db import Database, HubSession
 from worker import destinations, journal
 from worker.api import DriverDefaults, Exchange, Outcome, Registry, State, Verdict
-from worker.decision import Again, Decision, Finish, decide, describe
+from worker.decision import Again, Finish, decide, describe
 from worker.errors import UnknownDriver
-from worker.ledger import Claim
+from worker.ledger import PACED_TOGETHER_S, Claim, Ledger
 from worker.metrics import ACCEPTED_SECONDS, ATTEMPT_SECONDS, ATTEMPTS, FINISHED, LATE, LOOP_ERRORS
 from worker.model import DeliveryRow
-from worker.policy import DeliveryPolicy
 from worker.preparation import Preparation
 from worker.scope import tenant_scope
 from worker.settings import WorkerSettings
-from worker.work import Lost, Work, view
+from worker.work import Work, view
 
 log = structlog.get_logger()
 
-UNKNOWN_DRIVER_AGAIN_S = 60.0
-"""Business seconds until a delivery is looked at again for which this process has no driver (an older release, mostly)."""
+NOT_PREPARED_AGAIN_S = 60.0
+"""Business seconds until a delivery is looked at again for which this process has no driver (an older release, mostly), or whose driver
+failed to say how it is delivered."""
 
 
 @dataclass
@@ -46,53 +47,94 @@ class Pipeline:
     clock: Clock
     registry: Registry
     settings: WorkerSettings
+    ledger: Ledger
     real_clock: Clock = field(default_factory=SystemClock)
+    _health: destinations.Health = field(default_factory=destinations.Health)
 
     def process(self, claim: Claim) -> State | None:
         """Carry one claimed delivery as far as it goes now; returns its state afterwards, None when the claim was lost."""
-        with structlog.contextvars.bound_contextvars(delivery_id=claim.delivery_id):
-            try:
-                return self._run(claim)
-            except Lost:
-                log.info("delivery_lease_lost")
-            except UnknownDriver as error:
-                log.error("delivery_without_driver", problem=str(error))
-                with self.db.system("worker") as session:
-                    at = self.clock.now() + timedelta(seconds=UNKNOWN_DRIVER_AGAIN_S)
-                    journal.put_back(session, claim, at, str(error))
-            return None
+        works = self.prepare([claim])
+        for work in works:
+            if work.decision is None:
+                self.exchange(work)
+        self.record(works)
+        done = next((work for work in works if work.ours), None)
+        return None if done is None else _state_after(done)
 
-    def _run(self, claim: Claim) -> State:
-        work = self._prepare(claim)
-        if work.decision is None:
-            self._begin(work)
-        if work.decision is None:
-            self._send(work)
-            work.decision = self._judge(work)
-        return self._record(work, work.decision)
-
-    def _prepare(self, claim: Claim) -> Work:
+    def prepare(self, claims: Collection[Claim]) -> list[Work]:
+        """Map and check claimed deliveries and open their attempts. Lost claims are left out; decided ones only need their record."""
+        rows = self.ledger.rows(claims)
+        for claim in {*claims} - {claim for claim, _ in rows}:
+            log.info("delivery_lease_lost", delivery_id=claim.delivery_id)
+        works = []
         with self.db.read_system("worker") as session:
-            row = session.get(DeliveryRow, claim.delivery_id)
-            if row is None or row.state != State.LEASED or row.lease_token != claim.token:
-                raise Lost
+            for claim, row in rows:
+                work = self._prepared(session, claim, row)
+                if work is not None:
+                    works.append(work)
+        self._begin([work for work in works if work.decision is None])
+        return [work for work in works if work.ours]
+
+    def exchange(self, work: Work) -> None:
+        """Send and judge; decides. No transaction is open, nothing is written."""
+        with structlog.contextvars.bound_contextvars(delivery_id=work.row.id, destination_id=work.row.destination_id):
+            self._send(work)
+            work.verdict = verdict = self._verdict(work, work.exchange or Exchange())
+        ATTEMPTS.labels(work.driver.kind, verdict.outcome).inc()
+        row = work.row
+        work.decision = decide(work.policy, verdict, row.failure_count, self.clock.now(), row.deadline_at, row.id)
+
+    def record(self, works: Sequence[Work]) -> None:
+        """Write what became of decided deliveries, in one transaction."""
+        if not works:
+            return
+        faultpoints.hit("worker.before_record")
+        now = self.clock.now()
+        with self.db.system("worker") as session:
+            journal.record(session, works, now)
+            destinations.note(session, works, now, self.settings, self._health)
+            self._tell_drivers(session, [work for work in works if _to_be_told(work)])
+        faultpoints.hit("worker.after_record")
+        for work in works:
+            _count(work, now)
+
+    def _prepared(self, session: HubSession, claim: Claim, row: DeliveryRow) -> Work | None:
+        try:
             delivery, driver = view(row), self.registry.driver(row.destination_kind)
             with tenant_scope(session, row.tenant_id):
                 work = Work(claim, row, delivery, driver, driver.policy(session, delivery))
                 Preparation(self.clock).run(session, work)
-        return work
+            return work
+        except UnknownDriver as error:
+            log.error("delivery_without_driver", delivery_id=row.id, problem=str(error))
+            self._put_back(claim, str(error))
+        except Exception as error:  # one delivery's trouble is not that of the others in its claim
+            log.error("prepare_failed", delivery_id=row.id, kind=row.destination_kind, exc_info=True)
+            LOOP_ERRORS.labels("prepare").inc()
+            self._put_back(claim, f"prepare failed: {type(error).__name__}")
+        return None
 
-    def _begin(self, work: Work) -> None:
-        with self.db.session(work.row.tenant_id) as session:
-            slot = destinations.take_slot(session, work.row, work.policy, self.clock.now())
-            if slot is not None:
-                work.decision = Again(slot, False, None, "paced")
-                return
-            journal.open_attempt(session, work, self.settings.name, self.clock.now(), self._lease_end(work.policy))
-        work.delivery = replace(work.delivery, body=work.body, attempt_count=work.delivery.attempt_count + 1)
+    def _put_back(self, claim: Claim, reason: str) -> None:
+        with self.db.system("worker") as session:
+            at = self.clock.now() + timedelta(seconds=NOT_PREPARED_AGAIN_S)
+            journal.put_back(session, claim, at, reason)
 
-    def _lease_end(self, policy: DeliveryPolicy) -> datetime:
-        return self.real_clock.now() + timedelta(seconds=policy.timeout_s + self.settings.lease_margin_s)
+    def _begin(self, works: Sequence[Work]) -> None:
+        if not works:
+            return
+        now = self.clock.now()
+        with self.db.system("worker") as session:
+            intervals = destinations.take_slots(session, works, now, PACED_TOGETHER_S)
+            going = [work for work in works if work.decision is None]
+            journal.open_attempts(session, going, self.settings.name, now, [self._lease_end(work) for work in going])
+        for key, interval_s in intervals.items():
+            self.ledger.pace(key, interval_s)
+        for work in going:
+            work.delivery = replace(work.delivery, body=work.body, attempt_count=work.delivery.attempt_count + 1)
+        faultpoints.hit("worker.after_begin")
+
+    def _lease_end(self, work: Work) -> datetime:
+        return self.real_clock.now() + timedelta(seconds=work.policy.timeout_s + self.settings.lease_margin_s)
 
     def _send(self, work: Work) -> None:
         faultpoints.hit("worker.before_send")
@@ -106,12 +148,6 @@ class Pipeline:
         ATTEMPT_SECONDS.labels(work.driver.kind).observe(time.monotonic() - began)
         faultpoints.hit("worker.after_send")
 
-    def _judge(self, work: Work) -> Decision:
-        work.verdict = verdict = self._verdict(work, work.exchange or Exchange())
-        ATTEMPTS.labels(work.driver.kind, verdict.outcome).inc()
-        row = work.row
-        return decide(work.policy, verdict, row.failure_count, self.clock.now(), row.deadline_at, row.id)
-
     def _verdict(self, work: Work, exchange: Exchange) -> Verdict:
         if exchange.error == "internal":
             return Verdict(Outcome.RETRYABLE, exchange.error, exchange.answer_text)
@@ -121,48 +157,62 @@ class Pipeline:
             log.error("judge_failed", kind=work.driver.kind, interface=work.row.interface, exc_info=True)
             return Verdict(Outcome.RETRYABLE, "unreadable_answer", type(error).__name__)
 
-    def _record(self, work: Work, decision: Decision) -> State:
-        now = self.clock.now()
-        with self.db.session(work.row.tenant_id) as session:
-            journal.close_attempt(session, work)
-            ours = journal.settle(session, work, decision, now)
-            if work.verdict is not None:
-                destinations.note(session, work.row, work.policy, work.verdict, now, self.settings)
-            if ours and isinstance(decision, Finish) and decision.state is not State.SUPERSEDED:
-                self._tell_driver(session, work, decision.verdict)
-        if not ours:
-            raise Lost  # the attempt is recorded all the same
-        _count(work, decision, now)
-        return decision.state if isinstance(decision, Finish) else State.WAITING
-
-    def _tell_driver(self, session: HubSession, work: Work, verdict: Verdict) -> None:
-        if getattr(type(work.driver), "on_finished", None) is DriverDefaults.on_finished:
+    def _tell_drivers(self, session: HubSession, works: Sequence[Work]) -> None:
+        # Behind a savepoint: a failing hook must not undo the end of its delivery, or it would be sent for ever. All share one; only
+        # when it fails does each get its own.
+        if not works:
             return
-        # Behind a savepoint: a failing hook must not undo the end of the delivery, or it would be sent for ever.
         try:
             with session.begin_nested():
-                work.driver.on_finished(session, work.delivery, verdict)
+                for work in works:
+                    _tell(session, work)
+        except Exception:
+            for work in works:
+                self._tell_alone(session, work)
+
+    def _tell_alone(self, session: HubSession, work: Work) -> None:
+        try:
+            with session.begin_nested():
+                _tell(session, work)
         except Exception as error:
             log.error("on_finished_failed", kind=work.driver.kind, interface=work.row.interface, exc_info=True)
             LOOP_ERRORS.labels("on_finished").inc()
-            journal.add_reason(session, work, f"{verdict.message} (hook failed: {type(error).__name__})".strip())
+            message = work.verdict.message if work.verdict else ""
+            journal.add_reason(session, work, f"{message} (hook failed: {type(error).__name__})".strip())
 
 
-def _count(work: Work, decision: Decision, now: datetime) -> None:
-    kind = work.driver.kind
+def _to_be_told(work: Work) -> bool:
+    ended = isinstance(work.decision, Finish) and work.decision.state is not State.SUPERSEDED
+    return work.ours and ended and getattr(type(work.driver), "on_finished", None) is not DriverDefaults.on_finished
+
+
+def _tell(session: HubSession, work: Work) -> None:
+    if isinstance(work.decision, Finish):
+        with tenant_scope(session, work.row.tenant_id):
+            work.driver.on_finished(session, work.delivery, work.decision.verdict)
+
+
+def _state_after(work: Work) -> State:
+    return work.decision.state if isinstance(work.decision, Finish) else State.WAITING
+
+
+def _count(work: Work, now: datetime) -> None:
+    row, kind, decision = work.row, work.driver.kind, work.decision
+    told = {
+        "delivery_id": row.id,
+        "kind": kind,
+        "destination_id": row.destination_id,
+        "interface": row.interface,
+        "object_key": row.object_key,
+    }
+    if not work.ours or decision is None:
+        log.info("delivery_lease_lost", **told)  # the attempt is recorded all the same
+        return
     if isinstance(decision, Again):
-        log.info("delivery_again", kind=kind, at=decision.at.isoformat(), reason=decision.reason)
+        log.info("delivery_again", at=decision.at.isoformat(), reason=decision.reason, **told)
         return
     FINISHED.labels(kind, decision.state, decision.verdict.outcome).inc()
     if decision.state is State.DELIVERED:
-        ACCEPTED_SECONDS.labels(kind).observe((now - work.row.occurred_at).total_seconds())
-        LATE.labels(kind).inc(int(work.row.deadline_at is not None and now > work.row.deadline_at))
-    log.info(
-        "delivery_finished",
-        kind=kind,
-        destination_id=work.row.destination_id,
-        interface=work.row.interface,
-        object_key=work.row.object_key,
-        state=decision.state.value,
-        result=describe(decision.verdict),
-    )
+        ACCEPTED_SECONDS.labels(kind).observe((now - row.occurred_at).total_seconds())
+        LATE.labels(kind).inc(int(row.deadline_at is not None and now > row.deadline_at))
+    log.info("delivery_finished", state=decision.state.value, result=describe(decision.verdict), **told)

@@ -15,7 +15,7 @@ from charging_core.db import HubSession
 from worker.api import Outcome, State, Verdict
 from worker.decision import EXPIRED, Again, Finish, decide
 from worker.errors import BodyRefused, NotReady
-from worker.model import DeliveryAttempt, DeliveryRow, in_state
+from worker.model import DeliveryRow, in_state
 from worker.planning import SUPERSEDED_BY_NEWER
 from worker.work import INTERRUPTED, Work
 
@@ -42,14 +42,9 @@ class Preparation:
             if work.decision is not None:
                 return
 
-    def interrupted(self, session: HubSession, work: Work) -> None:
-        """An attempt without outcome was cut off by a crash: not repeated when the policy says at most once."""
-        if work.row.attempt_count == 0 or not work.policy.at_most_once or work.policy.retry_unknown:
-            return
-        cut_off = select(DeliveryAttempt.id).where(
-            DeliveryAttempt.delivery_id == work.row.id, DeliveryAttempt.outcome.is_(None)
-        )
-        if session.scalar(cut_off.limit(1)):
+    def interrupted(self, _session: HubSession, work: Work) -> None:
+        """An attempt found open was cut off by a crash: not repeated when the policy says at most once."""
+        if work.row.attempt_id is not None and work.policy.at_most_once and not work.policy.retry_unknown:
             self._judge(work, Verdict(Outcome.UNKNOWN, INTERRUPTED, "the attempt was cut off; its effect is not known"))
 
     def expire(self, _session: HubSession, work: Work) -> None:

@@ -6,27 +6,30 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable
 
 import structlog
 
 from charging_core.clock import Clock, SystemClock
 from charging_core.db import Database
-from worker.api import Registry, State
+from worker.api import Registry
 from worker.broker import Broker, BrokerAway
+from worker.decision import Again
 from worker.ledger import Claim, Ledger
 from worker.metrics import BROKER_LOST, LOOP_ERRORS
 from worker.pipeline import Pipeline
+from worker.recorder import Recorder
 from worker.relay import Relay
 from worker.scheduler import Scheduler
+from worker.senders import Senders
 from worker.settings import WorkerSettings
+from worker.work import Work
 
 log = structlog.get_logger()
 
 AFTER_ERROR_S = 1.0
-CLAIM_EVERY_S = 0.005
-"""Shortest time between two claims: under load one claim serves the several attempts that ended meanwhile."""
+CLAIM_EVERY_S = 0.04
+"""Shortest time between two claims under load: one claim serves the several attempts that ended meanwhile."""
 
 
 class WorkerRuntime:
@@ -45,18 +48,22 @@ class WorkerRuntime:
     ) -> None:
         self.settings = settings or WorkerSettings()
         self._deliver, self._schedule = deliver, schedule
-        self._registry = registry
-        real = real_clock or SystemClock()
-        self.relay = Relay(db, clock, registry, self.settings)
-        self.ledger = Ledger(db, clock, self.settings, real)
-        self.pipeline = Pipeline(db, clock, registry, self.settings, real)
-        self.scheduler = Scheduler(db, clock, registry, self.settings, real)
-        self._broker: Broker | None = None
-        self._local: ThreadPoolExecutor | None = None
-        self._threads: list[threading.Thread] = []
+        self._registry, self._clock = registry, clock
         self._stopping = threading.Event()
         self._relay_wanted = threading.Event()
         self._claim_wanted = threading.Event()
+        real = real_clock or SystemClock()
+        self.relay = Relay(db, clock, registry, self.settings)
+        self.ledger = Ledger(db, clock, self.settings, real)
+        self.pipeline = Pipeline(db, clock, registry, self.settings, self.ledger, real)
+        self.scheduler = Scheduler(db, clock, registry, self.settings, real)
+        self._broker: Broker | None = None
+        self._senders = Senders(
+            self.settings.threads, self.ledger.concurrency, clock, self.pipeline.exchange, self._sent
+        )
+        self._recorder = Recorder(self.pipeline.record, self._claim_again, lambda: self._senders.under_way > 0)
+        self.ledger.flowing = self._senders.flowing
+        self._threads: list[threading.Thread] = []
 
     def start(self) -> None:
         """Start the threads. The sole worker of a database first takes back what its former life had leased."""
@@ -64,8 +71,8 @@ class WorkerRuntime:
         if self._deliver:
             if self.settings.redis_url is None:
                 self.ledger.take_back_all()
-            self._broker = Broker(self.settings, self._process)
-            self._local = ThreadPoolExecutor(self.settings.threads, thread_name_prefix="deliver-local")
+            self._recorder.start()
+            self._broker = Broker(self.settings, self._take_over)
             self._broker.start()
             loops += [("relay", self._relay_loop), ("dispatch", self._dispatch_loop), ("sweep", self._sweep_loop)]
         if self._schedule:
@@ -83,9 +90,8 @@ class WorkerRuntime:
             thread.join(timeout_s)
         if self._broker is not None:
             self._broker.stop(timeout_s)
-        if self._local is not None:
-            self._local.shutdown(wait=True, cancel_futures=True)
-        if self._deliver:
+            self._undo(self._senders.stop(timeout_s), "the worker stopped")
+            self._recorder.stop(timeout_s)
             self.ledger.give_back()
         if self._schedule:
             self.scheduler.resign()
@@ -98,7 +104,8 @@ class WorkerRuntime:
 
     def alive(self) -> bool:
         """True while every thread runs (for `/readyz`)."""
-        return bool(self._threads) and all(thread.is_alive() for thread in self._threads)
+        recording = self._recorder.alive() or not self._deliver
+        return bool(self._threads) and recording and all(thread.is_alive() for thread in self._threads)
 
     def run_until_idle(self, most: int = 10_000) -> int:
         """Relay and deliver everything that is due now in the calling thread; returns the attempts made.
@@ -116,18 +123,34 @@ class WorkerRuntime:
 
     @property
     def _room(self) -> int:
-        # Half as many again as threads: the next delivery is at hand when a thread becomes free.
-        return self.settings.threads + self.settings.threads // 2
+        # Leases also cover what is being prepared and recorded: three times the threads keep all of them calling. Calls that hang
+        # have threads of their own.
+        return 6 * self.settings.threads + self._senders.room
 
-    def _process(self, claim: Claim) -> State | None:
+    def _take_over(self, claims: list[Claim]) -> None:
         try:
-            return self.pipeline.process(claim)
-        except Exception:  # the edge of a worker thread: the lease ends and the delivery is due again
-            log.error("delivery_processing_failed", delivery_id=claim.delivery_id, exc_info=True)
-            LOOP_ERRORS.labels("deliver").inc()
-            return None
-        finally:
-            self._claim_wanted.set()
+            works = self.pipeline.prepare(claims)
+        except Exception:  # the edge of a consumer's thread: the leases end and the deliveries are due again
+            log.error("claims_not_prepared", claims=len(claims), exc_info=True)
+            LOOP_ERRORS.labels("prepare").inc()
+            return
+        for work in works:
+            if work.decision is None:
+                self._senders.put(work)
+            else:
+                self._recorder.put(work)
+
+    def _sent(self, work: Work) -> None:
+        if work.decision is not None:  # without one the call failed in a way nobody foresaw: the lease ends it
+            self._recorder.put(work)
+
+    def _undo(self, works: Iterable[Work], reason: str) -> None:
+        for work in works:
+            work.decision = Again(self._clock.now(), False, None, reason)
+            self._recorder.put(work)
+
+    def _claim_again(self) -> None:
+        self._claim_wanted.set()
 
     def _relay_loop(self) -> None:
         def step() -> None:
@@ -143,16 +166,18 @@ class WorkerRuntime:
 
     def _dispatch_loop(self) -> None:
         def step() -> None:
-            claims = self.ledger.claim(self._registry.kinds, self._room)
+            claims = self.ledger.claim(self._registry.kinds, self._room, patient=True)
             if claims:
                 self._submit(claims)
-            self._stopping.wait(CLAIM_EVERY_S)
-            self._pause(self._claim_wanted, self.settings.poll_s)
+            self._undo(self._senders.relieve(), "its destination was busy")
+            if self._senders.under_way:
+                self._stopping.wait(CLAIM_EVERY_S)
+            self._pause(self._claim_wanted, min(self.settings.poll_s, self.ledger.look_again_s()))
 
         self._loop("dispatch", step)
 
     def _submit(self, claims: list[Claim]) -> None:
-        if self._broker is None or self._local is None:
+        if self._broker is None:
             raise RuntimeError("the runtime was not started")
         try:
             self._broker.submit(claims)
@@ -160,8 +185,7 @@ class WorkerRuntime:
             # Redis may vanish at any moment; this process has threads of its own, and tokens make doubles harmless.
             log.warning("broker_away", problem=str(problem), claims=len(claims))
             BROKER_LOST.inc()
-            for claim in claims:
-                self._local.submit(self._process, claim)
+            self._take_over(claims)
 
     def _sweep_loop(self) -> None:
         def step() -> None:

@@ -17,9 +17,10 @@ class WorkerSettings:
 
     redis_url: str | None = None
     threads: int = 16
-    """Sending is waiting: 16 threads with 50 ms answers are 320 attempts/s, and cost 2 % of a core while idle."""
+    """Calls under way at once: sending is waiting, 16 threads with 50 ms answers are up to 320 attempts/s. Calls that hang do not count
+    (see `senders.py`)."""
     concurrency: int = 4
-    """Deliveries under way at once per destination, so that a slow one leaves threads to the others."""
+    """Calls under way at once per destination, so that a slow one leaves threads to the others."""
     queue_lease_s: float = 15.0
     """A claimed delivery must have begun within this time, else it is claimed again (the message was lost)."""
     lease_margin_s: float = 10.0

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from worker.api import Body, Delivery, Destination, Driver, Exchange, Verdict
 from worker.decision import Decision
-from worker.ledger import Claim
+from worker.ledger import Claim, Key
 from worker.model import DeliveryRow
 from worker.policy import DeliveryPolicy
 
@@ -16,7 +17,11 @@ INTERRUPTED = "interrupted"
 
 @dataclass
 class Work:
-    """One delivery between claim and record. `row` is as it was loaded; only the journal writes."""
+    """One delivery between claim and record. `row` is as it was claimed; only the journal writes.
+
+    `attempt_id` is set once the attempt is open (written down before the network is touched), `start_at` when a paced destination
+    may not be called before. `ours` tells after the record whether the delivery still was.
+    """
 
     claim: Claim
     row: DeliveryRow
@@ -24,14 +29,19 @@ class Work:
     driver: Driver
     policy: DeliveryPolicy
     body: Body = field(default_factory=dict)
-    attempt_id: str = ""
+    worker: str = ""
+    attempt_id: str | None = None
+    started_at: datetime | None = None
+    start_at: datetime | None = None
     exchange: Exchange | None = None
     verdict: Verdict | None = None
     decision: Decision | None = None
+    ours: bool = True
 
-
-class Lost(Exception):
-    """Raised inside the pipeline when the lease went to somebody else; the delivery is no longer ours."""
+    @property
+    def key(self) -> Key:
+        """The destination, as states and limits are kept by."""
+        return self.row.tenant_id, self.row.destination_kind, self.row.destination_id
 
 
 def view(row: DeliveryRow) -> Delivery:

@@ -52,7 +52,7 @@ def test_two_relays_at_once_plan_each_delivery_once_and_in_order(db: Database, m
 
     def drain(number: int) -> None:
         try:
-            while any(state == "pending" for state, _ in states(db).values()):
+            while pending(db):
                 relays[number].run_batch()
         except BaseException as error:
             failures.append(error)
