@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
@@ -14,7 +14,7 @@ from charging_core.orders.ports import OrderContext
 from charging_core.stations.model import Connector
 from charging_core.stations.service import find_connector
 from partners import metrics
-from partners.authorised import authorised_connectors
+from partners.authorised import authorised_connectors, connector_scope
 from partners.links import Link
 from partners.profiles.engine import contract_form, render
 from partners.profiles.scope import scope_of
@@ -29,7 +29,7 @@ class Asked:
     db: Database
     context: OrderContext
     link: Link
-    body: dict[str, Any]
+    body: dict[str, Any] = field(repr=False)  # plates, phones, secrets
 
     @contextmanager
     def reading(self) -> Iterator[HubSession]:
@@ -54,14 +54,21 @@ class Asked:
             log.error("partner_answer_incomplete", interface=interface, link=self.link.slug, problem=str(problem))
         return contract_form(profile, interface, rendered.body)
 
-    def connector(self, session: HubSession, wire_id: str, *, lock: bool = False) -> Connector | None:
+    def connector(self, session: HubSession, wire_id: str) -> Connector | None:
         """The authorised connector that the partner calls `wire_id`; None when it has none of that name."""
         code = wire_id if self.link.profile.native_id("connector_id") else self._connector_code(session, wire_id)
-        found = None if code is None else find_connector(session, code, lock=lock)
+        found = None if code is None else find_connector(session, code)
         if found is None:
             return None
         station = found.pile.station
         return found if self.link.may_see(station.operator_id, station.code) else None
+
+    def means(self, connector: Connector, wire_id: str) -> bool:
+        """Whether the partner calls this connector `wire_id`, authorised for it (any more) or not."""
+        if self.link.profile.native_id("connector_id"):
+            return connector.code == wire_id
+        scope = connector_scope(connector.pile.station, connector.pile, connector)
+        return bool(self.link.profile.derive("connector_id", scope) == wire_id)
 
     def _connector_code(self, session: HubSession, wire_id: str) -> str | None:
         """Our code behind a derived id, by deriving all of them: only profiles with such ids pay for it."""

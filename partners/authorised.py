@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from sqlalchemy import Select, select
+from sqlalchemy import Select, select, tuple_
 from sqlalchemy.orm import selectinload
 
 from charging_core.db import HubSession
@@ -18,7 +18,7 @@ def authorised_stations(link: Link) -> Select[Station]:
     """The enabled stations that the link's partner may see."""
     query = select(Station).where(Station.enabled)
     if isinstance(link.stations, frozenset):
-        return query.where(Station.code.in_(link.stations))
+        return query.where(tuple_(Station.operator_id, Station.code).in_(sorted(link.stations)))
     return query if link.stations == "all" else query.where(Station.operator_id == link.our_operator_id)
 
 

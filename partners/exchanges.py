@@ -30,6 +30,8 @@ QUEUE_SIZE = 10_000
 """About ten seconds of the busiest link we know of; beyond that the database is not keeping up anyway."""
 BATCH = 200
 LINGER_S = 0.2
+PRUNED_AT_ONCE = 2_000
+"""Rows deleted in one transaction: the single writer of SQLite is busy for a few hundredths of a second."""
 KEPT_CHARS = 16_384
 """Longest text kept of a body or raw message: every order fits; a page of stations is cut."""
 
@@ -130,8 +132,9 @@ class ExchangeRecorder:
             by_tenant.setdefault(tenant_id, []).append((kind, exchange))
         for tenant_id, exchanges in by_tenant.items():
             try:
+                rows = [safe_row(kind, exchange) for kind, exchange in exchanges]
                 with self._db.session(tenant_id) as session:
-                    session.add_all(exchange_row(kind, exchange) for kind, exchange in exchanges)
+                    session.add_all(rows)
             except Exception:  # the edge of the loop: a record that cannot be written must not end the recorder
                 metrics.EXCHANGE_WRITE_FAILURES.inc()
                 log.exception("exchanges_not_stored", tenant=tenant_id, count=len(exchanges))
@@ -160,10 +163,30 @@ class _Sink:
         self._recorder.put(self._kind, tenant_id, exchange)
 
 
+def safe_row(kind: str, exchange: Exchange) -> ExchangeRow:
+    """The row of one exchange; without its texts when they cannot be read, so that nobody keeps himself, or others, off the record."""
+    try:
+        return exchange_row(kind, exchange)
+    except Exception:  # what a caller sent decides what goes wrong here: thousandfold nesting, say
+        metrics.EXCHANGES_UNREADABLE.inc()
+        log.warning("exchange_unreadable", interface=exchange.interface, link_id=exchange.link_id, exc_info=True)
+        return _bare_row(kind, exchange)
+
+
 def exchange_row(kind: str, exchange: Exchange) -> ExchangeRow:
     """The row of one exchange; masks it on the way."""
+    row = _bare_row(kind, exchange)
     request, reply = exchange.request_body, exchange.reply_body
     request_raw, reply_raw = exchange.request_raw, exchange.reply_raw
+    row.seq = _sequence(request_raw)
+    row.object_key = object_key(request) or object_key(reply)
+    row.request_body, row.reply_body = body_text(request), body_text(reply)
+    row.request_raw, row.reply_raw = _trimmed(request_raw), _trimmed(reply_raw)
+    row.request_bytes, row.reply_bytes = len(request_raw), len(reply_raw)
+    return row
+
+
+def _bare_row(kind: str, exchange: Exchange) -> ExchangeRow:
     return ExchangeRow(
         id=new_id(),
         kind=kind,
@@ -179,14 +202,8 @@ def exchange_row(kind: str, exchange: Exchange) -> ExchangeRow:
         ret=exchange.ret,
         message=_clean(exchange.msg, 300),
         failed_check=_clean(exchange.failed_check, 64),
-        seq=_sequence(request_raw),
-        object_key=object_key(request) or object_key(reply),
-        request_body=body_text(request),
-        reply_body=body_text(reply),
-        request_raw=_trimmed(request_raw),
-        reply_raw=_trimmed(reply_raw),
-        request_bytes=len(request_raw),
-        reply_bytes=len(reply_raw),
+        request_bytes=0,
+        reply_bytes=0,
     )
 
 
@@ -213,9 +230,10 @@ def search_exchanges(session: HubSession, query: ExchangeQuery) -> list[Exchange
 _SEARCHED = (ExchangeRow.request_body, ExchangeRow.reply_body, ExchangeRow.message)
 
 
-def prune_exchanges(session: HubSession, before: datetime) -> int:
-    """Delete what is older than `before`; returns how many. Needs a system session to reach all tenants."""
-    gone = session.execute(delete(ExchangeRow).where(ExchangeRow.at < before).returning(ExchangeRow.id))
+def prune_exchanges(session: HubSession, before: datetime, limit: int = PRUNED_AT_ONCE) -> int:
+    """Delete at most `limit` of those older than `before`, the oldest first; returns how many. Needs a system session."""
+    oldest = select(ExchangeRow.id).where(ExchangeRow.at < before).order_by(ExchangeRow.at).limit(limit)
+    gone = session.execute(delete(ExchangeRow).where(ExchangeRow.id.in_(oldest)).returning(ExchangeRow.id))
     return len(gone.all())
 
 

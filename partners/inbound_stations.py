@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from datetime import datetime
+from collections.abc import Hashable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import func, select
@@ -12,53 +13,67 @@ from sqlalchemy import func, select
 from charging_core.clock import CHINA
 from charging_core.db import HubSession
 from charging_core.stations.model import Station
-from charging_core.stations.snapshot import station_snapshot
 from partners.asking import Asked
 from partners.authorised import authorised_stations, connector_scope, station_scope, with_equipment
+from partners.documents import station_documents, surroundings
 from partners.profiles.scope import Scope
 from partners.tcec102.errors import RET_BUSINESS, BusinessError
 
 DEFAULT_PAGE_SIZE = 10
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 CACHED_STATIONS = 5_000
-"""Rendered stations kept: about 5 kB each."""
+"""Rendered stations kept: 5 kB for each pile or so."""
+
+Body = dict[str, Any]
 
 
 class StationBodies:
-    """Rendered `StationInfo` bodies by (link version, station version); a station is rendered again only when it changed."""
+    """Rendered `StationInfo` bodies; a station is rendered again only when it, its link, operator or tariff has changed."""
 
     def __init__(self, size: int = CACHED_STATIONS) -> None:
         self._size = size
         self._lock = threading.Lock()
-        self._kept: OrderedDict[tuple[str, int, str, int], dict[str, Any]] = OrderedDict()
+        self._kept: OrderedDict[Hashable, Body] = OrderedDict()
 
-    def body(self, asked: Asked, session: HubSession, station: Station) -> dict[str, Any]:
-        """The body of one station for this link."""
-        key = (asked.link.id, asked.link.version, station.id, station.version)
+    def of(self, asked: Asked, session: HubSession, stations: Sequence[Station]) -> list[Body]:
+        """The bodies of these stations for this link, in their order."""
+        around = surroundings(session, stations, asked.context.clock.now())
+        keys = {station.id: (asked.link.id, asked.link.version, around.stamp(station)) for station in stations}
+        found = self._find(keys)
+        missing = [station for station in stations if station.id not in found]
+        for station, document in zip(missing, station_documents(session, missing, around), strict=True):
+            found[station.id] = asked.answer("StationInfo", document)
+        self._keep({keys[station.id]: found[station.id] for station in missing})
+        return [found[station.id] for station in stations]
+
+    def _find(self, keys: Mapping[str, Hashable]) -> dict[str, Body]:
         with self._lock:
-            kept = self._kept.get(key)
-            if kept is not None:
-                self._kept.move_to_end(key)
-                return kept
-        made = asked.answer("StationInfo", station_snapshot(session, station, asked.context.clock.now()))
+            found = {name: self._kept[key] for name, key in keys.items() if key in self._kept}
+            for name in found:
+                self._kept.move_to_end(keys[name])
+        return found
+
+    def _keep(self, made: Mapping[Hashable, Body]) -> None:
         with self._lock:
-            self._kept[key] = made
-            if len(self._kept) > self._size:
+            self._kept.update(made)
+            while len(self._kept) > self._size:
                 self._kept.popitem(last=False)
-        return made
 
 
 def query_stations_info(asked: Asked, bodies: StationBodies) -> dict[str, Any]:
-    """11.1: authorised stations, paged; with LastQueryTime only those changed since."""
+    """11.1: authorised stations, paged; with LastQueryTime only those changed since, or all when the link itself has."""
     number = max(1, asked.body.get("PageNo") or 1)
     size = min(max(1, asked.body.get("PageSize") or DEFAULT_PAGE_SIZE), asked.link.profile.spec.served.page_size_max)
     wanted = authorised_stations(asked.link)
-    since = asked.body.get("LastQueryTime")
-    if since:
-        wanted = wanted.where(Station.changed_at >= _china_time(since))
+    since = _changed_since(asked)
+    if since is not None and since > asked.link.changed_at:
+        wanted = wanted.where(Station.changed_at >= since)
     with asked.reading() as session:
         items = session.scalar(select(func.count()).select_from(wanted.subquery())) or 0
-        page = wanted.order_by(Station.code, Station.id).offset((number - 1) * size).limit(size)
-        found = [bodies.body(asked, session, station) for station in session.scalars(page)]
+        skipped = (number - 1) * size
+        page = wanted.order_by(Station.code, Station.id).offset(skipped).limit(size)
+        # A page beyond the end is not looked up: its offset may be larger than a database can count.
+        found = bodies.of(asked, session, session.scalars(page).all()) if skipped < items else []
     pages = -(-items // size)
     return asked.answer(
         "query_stations_info", {"page": {"number": number, "count": pages, "items": items, "stations": found}}
@@ -76,11 +91,14 @@ def query_station_status(asked: Asked) -> dict[str, Any]:
     return asked.answer("query_station_status", {"stations": stations})
 
 
-def _named(asked: Asked, session: HubSession, wire_ids: list[str]) -> list[Station]:
-    query = with_equipment(authorised_stations(asked.link)).order_by(Station.code)
+def _named(asked: Asked, session: HubSession, wire_ids: list[str]) -> Sequence[Station]:
+    query = authorised_stations(asked.link)
     if asked.link.profile.native_id("station_id"):
-        return list(session.scalars(query.where(Station.code.in_(wire_ids))))
-    return [station for station in session.scalars(query) if _wire_id(asked, station) in wire_ids]
+        query = query.where(Station.code.in_(wire_ids))
+    else:
+        wanted = [station.id for station in session.scalars(query) if _wire_id(asked, station) in wire_ids]
+        query = select(Station).where(Station.id.in_(wanted))
+    return session.scalars(with_equipment(query).order_by(Station.code)).all()
 
 
 def _wire_id(asked: Asked, station: Station) -> Any:
@@ -98,8 +116,13 @@ def _status(station: Station) -> Scope:
     return {**station_scope(station), "connectors": connectors}
 
 
-def _china_time(text: str) -> datetime:
+def _changed_since(asked: Asked) -> datetime | None:
+    """LastQueryTime; None = everything, also when it lies before anything of ours."""
+    text = asked.body.get("LastQueryTime")
+    if not text:
+        return None
     try:
-        return datetime.strptime(text, "%Y-%m-%d %H:%M:%S").replace(tzinfo=CHINA)
+        since = datetime.strptime(text, "%Y-%m-%d %H:%M:%S").replace(tzinfo=CHINA)
     except ValueError as error:
         raise BusinessError(RET_BUSINESS, "LastQueryTime", "时间格式错误 not yyyy-MM-dd HH:mm:ss") from error
+    return since if since > EPOCH else None

@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from functools import lru_cache
 from ipaddress import ip_network
 from typing import Any
@@ -16,6 +17,7 @@ from typing import Any
 import structlog
 from sqlalchemy import select
 
+from charging_core.clock import Clock, SystemClock
 from charging_core.db import Database
 from charging_core.secretbox import SecretBox, SecretError
 from partners import metrics
@@ -26,6 +28,7 @@ from partners.profiles.errors import ProfileError
 from partners.profiles.loader import load_profile
 from partners.profiles.profile import Profile
 from partners.profiles.schema import Timing
+from partners.roles import Role, served_interfaces
 from partners.tcec102.client import OutboundLink
 from partners.tcec102.errors import ConfigurationError
 from partners.tcec102.memory import MemoryLinkDirectory
@@ -36,6 +39,10 @@ log = structlog.get_logger()
 
 POLL_S = 2.0
 """How late another process may notice a changed link. Real seconds."""
+
+OVERLAP = timedelta(days=7)
+"""How long before the agreed instant a partner may have changed its set already. Afterwards the old one is a fallback until it is no
+longer declared."""
 
 _TIMING_OF_SOURCE = {
     "start_result": "start_result_s",
@@ -49,8 +56,20 @@ cached_profile = lru_cache(maxsize=64)(load_profile)
 
 
 @dataclass(frozen=True, slots=True)
+class Egress:
+    """How we get out to one partner: through which proxy, with which certificate (PEM files: certificate, key)."""
+
+    proxy: str | None = None
+    certificate: tuple[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Link:
-    """One link with everything opened. `stations` is `all`, `operator`, or the codes that the partner may see."""
+    """One link with everything opened.
+
+    `stations` is `all`, `operator`, or the (OperatorID, code) pairs that the partner may see: a code is unique inside one operator
+    only (`specs/tcec102.md` 9.2).
+    """
 
     id: str
     tenant_id: str
@@ -58,20 +77,41 @@ class Link:
     name: str
     environment: str
     version: int
+    changed_at: datetime
     enabled: bool
     our_operator_id: str
     their_operator_ids: tuple[str, ...]
-    stations: str | frozenset[str]
+    stations: str | frozenset[tuple[str, str]]
     profile: Profile = field(repr=False)
     timing: Timing
     inbound_bases: tuple[str, ...]
     inbound: InboundLink = field(repr=False)
     outbound: OutboundLink | None = field(repr=False)
+    outbound_next: OutboundLink | None = field(repr=False, default=None)
+    switch_at: datetime | None = None
+    role: Role = Role.CPO
+    egress: Egress = Egress()
+    previous_until: datetime | None = None
+    created_at: datetime | None = None
+
+    def sets_at(self, now: datetime) -> tuple[OutboundLink, ...]:
+        """The outbound sets to use at `now`, the valid one first.
+
+        During a rotation the other one follows: the two sides never change at the same instant, and a call refused for its signature
+        was not processed.
+        """
+        if self.outbound is None:
+            return ()
+        if self.outbound_next is None or self.switch_at is None:
+            return (self.outbound,)
+        if now < self.switch_at - OVERLAP:
+            return (self.outbound,)
+        return (self.outbound, self.outbound_next) if now < self.switch_at else (self.outbound_next, self.outbound)
 
     def may_see(self, operator_id: str, station_code: str) -> bool:
         """Whether this partner is authorised for the station."""
         if isinstance(self.stations, frozenset):
-            return station_code in self.stations
+            return (operator_id, station_code) in self.stations
         return self.stations == "all" or operator_id == self.our_operator_id
 
     def facts(self) -> dict[str, Any]:
@@ -95,8 +135,8 @@ class Link:
         return compiled.policy.model_copy(update=updates)
 
 
-def make_link(row: PartnerLink, box: SecretBox) -> Link:
-    """The link behind a row. Raises `ConfigurationError`, `ProfileError` or `SecretError` when it cannot work."""
+def make_link(row: PartnerLink, box: SecretBox, now: datetime) -> Link:
+    """The link behind a row as it stands at `now`. Raises `ConfigurationError`, `ProfileError` or `SecretError` when it cannot work."""
     profile = cached_profile(row.profile)
     return Link(
         id=row.id,
@@ -105,21 +145,47 @@ def make_link(row: PartnerLink, box: SecretBox) -> Link:
         name=row.name,
         environment=row.environment,
         version=row.version,
+        changed_at=row.changed_at,
         enabled=row.enabled,
         our_operator_id=row.our_operator_id,
         their_operator_ids=tuple(row.their_operator_ids),
-        stations=frozenset(row.stations) if isinstance(row.stations, list) else str(row.stations),
+        stations=_stations(row),
         profile=profile,
         timing=profile.spec.timing.model_copy(update=row.options.get("timing", {})),
         inbound_bases=tuple(row.inbound_bases),
-        inbound=_inbound(row, profile, box),
-        outbound=_outbound(row, profile, box),
+        inbound=_inbound(row, profile, box, now),
+        outbound=_outbound(row, row.outbound_keys, profile, box),
+        outbound_next=_outbound(row, row.outbound_next_keys, profile, box),
+        switch_at=_instant(row, "outbound_next_from"),
+        role=Role(row.options.get("role", Role.CPO)),
+        egress=_egress(row),
+        previous_until=_instant(row, "inbound_previous_until"),
+        created_at=row.created_at,
     )
 
 
-def _inbound(row: PartnerLink, profile: Profile, box: SecretBox) -> InboundLink:
+def _instant(row: PartnerLink, option: str) -> datetime | None:
+    text = row.options.get(option)
+    return datetime.fromisoformat(text) if text else None
+
+
+def _egress(row: PartnerLink) -> Egress:
+    files = row.options.get("client_certificate")
+    return Egress(row.options.get("proxy"), (files["cert"], files["key"]) if files else None)
+
+
+def _stations(row: PartnerLink) -> str | frozenset[tuple[str, str]]:
+    if not isinstance(row.stations, list):
+        return str(row.stations)
+    parts = (text.rpartition("/") for text in row.stations)
+    return frozenset((operator_id or row.our_operator_id, code) for operator_id, _, code in parts)
+
+
+def _inbound(row: PartnerLink, profile: Profile, box: SecretBox, now: datetime) -> InboundLink:
     token = profile.spec.token
-    opened = [open_secrets(box, row.id, "inbound", sealed) for sealed in row.inbound_keys]
+    until = _instant(row, "inbound_previous_until")
+    valid = row.inbound_keys if until is None or now < until else row.inbound_keys[:1]
+    opened = [open_secrets(box, row.id, "inbound", sealed) for sealed in valid]
     return InboundLink(
         link_id=row.id,
         operator_ids=tuple(row.their_operator_ids),
@@ -133,18 +199,19 @@ def _inbound(row: PartnerLink, profile: Profile, box: SecretBox) -> InboundLink:
         accept_schemes=tuple(token.accept_schemes),
         allowed_networks=tuple(ip_network(network) for network in row.allow_ips),
         interface_aliases=profile.spec.transport.path_aliases_in,
+        interfaces=served_interfaces(Role(row.options.get("role", Role.CPO))),
     )
 
 
-def _outbound(row: PartnerLink, profile: Profile, box: SecretBox) -> OutboundLink | None:
-    if row.outbound_base is None or row.outbound_keys is None:
+def _outbound(row: PartnerLink, sealed: str | None, profile: Profile, box: SecretBox) -> OutboundLink | None:
+    if row.outbound_base is None or sealed is None:
         return None
     transport = profile.spec.transport
     return OutboundLink(
         link_id=row.id,
         operator_id=row.our_operator_id,
         base_url=row.outbound_base,
-        keys=open_secrets(box, row.id, "outbound", row.outbound_keys).key_set(profile),
+        keys=open_secrets(box, row.id, "outbound", sealed).key_set(profile),
         paths=transport.paths_out,
         envelope=profile.envelope,
         bodies=profile.body,
@@ -163,8 +230,9 @@ class LinkBook:
     A link that cannot be opened (a lost key, a removed profile) is left out, logged and counted; the others go on.
     """
 
-    def __init__(self, db: Database, box: SecretBox) -> None:
+    def __init__(self, db: Database, box: SecretBox, clock: Clock | None = None) -> None:
         self._db = db
+        self._clock = clock or SystemClock()
         self._box = box
         self._directory = MemoryLinkDirectory()
         self._links: Mapping[str, Link] = {}
@@ -193,6 +261,10 @@ class LinkBook:
                 return link
         raise UnknownLink(f"没有这条链路 / no link {slug}")
 
+    def enabled(self) -> list[Link]:
+        """The enabled links of all tenants."""
+        return [link for link in self._links.values() if link.enabled]
+
     def of_tenant(self, tenant_id: str) -> list[Link]:
         """The tenant's enabled links."""
         return [link for link in self._links.values() if link.tenant_id == tenant_id and link.enabled]
@@ -207,7 +279,7 @@ class LinkBook:
         with self._renewing, self._db.read_system("partner links") as session:
             found = session.execute(select(PartnerLink.id, PartnerLink.version)).all()
             stamps = {row.id: row.version for row in found}
-            if stamps == self._stamps:
+            if stamps == self._stamps and not self._has_expired():
                 return
             links = {row.id: link for row in session.scalars(select(PartnerLink)) if (link := self._opened(row))}
             self._replace(links)
@@ -233,9 +305,15 @@ class LinkBook:
                 metrics.LINK_REFRESH_FAILURES.inc()
                 log.exception("partner_links_not_refreshed")
 
+    def _has_expired(self) -> bool:
+        """Whether a set of ours that was being replaced has come to its end while nobody changed its link."""
+        now = self._clock.now()
+        replaced = [link for link in self._links.values() if link.previous_until and len(link.inbound.keys) > 1]
+        return any(link.previous_until is not None and link.previous_until <= now for link in replaced)
+
     def _opened(self, row: PartnerLink) -> Link | None:
         try:
-            return make_link(row, self._box)
+            return make_link(row, self._box, self._clock.now())
         except (ConfigurationError, ProfileError, SecretError) as error:
             metrics.LINKS_UNUSABLE.inc()
             log.error("partner_link_unusable", link=row.slug, tenant=row.tenant_id, problem=str(error))

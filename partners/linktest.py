@@ -20,8 +20,9 @@ from sqlalchemy.orm import joinedload
 
 from charging_core.clock import Clock
 from charging_core.db import HubSession
-from charging_core.stations.model import Connector, Pile
+from charging_core.stations.model import Connector, Pile, Station
 from charging_core.stations.snapshot import connector_snapshot
+from partners.authorised import authorised_stations
 from partners.calling import Clients, error_word
 from partners.links import Link
 from partners.profiles.engine import contract_form, render
@@ -117,8 +118,9 @@ class _Test:
             raise _Failed(f"{hint}: {error}") from error
 
     def tls(self) -> str:
-        """The certificate, verified as every call verifies it."""
-        context = ssl.create_default_context()
+        """The certificate, verified as every call verifies it, or not."""
+        verified = self.client.link.verify_tls is not False
+        context = ssl.create_default_context() if verified else _unverified_context()
         try:
             with (
                 socket.create_connection((self.address.hostname, self.port), CONNECT_TIMEOUT_S) as plain,
@@ -240,12 +242,24 @@ def _ret_words(ret: int) -> str:
 
 
 def _first_connector(session: HubSession, link: Link) -> Connector | None:
-    query = select(Connector).where(Connector.enabled).options(joinedload(Connector.pile).joinedload(Pile.station))
-    for connector in session.scalars(query.order_by(Connector.code)):
-        station = connector.pile.station
-        if station.enabled and link.may_see(station.operator_id, station.code):
-            return connector
-    return None
+    query = (
+        select(Connector)
+        .join(Connector.pile)
+        .where(
+            Connector.enabled,
+            Pile.enabled,
+            Pile.station_id.in_(authorised_stations(link).with_only_columns(Station.id)),
+        )
+        .options(joinedload(Connector.pile).joinedload(Pile.station))
+    )
+    return session.scalars(query.order_by(Connector.code).limit(1)).one_or_none()
+
+
+def _unverified_context() -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
 
 
 def _date_header(text: str) -> datetime | None:

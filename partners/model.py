@@ -1,4 +1,4 @@
-"""Tables of the partners room: links, the tokens we issued on them, every exchange, and contested orders."""
+"""Tables of the partners room: links, the tokens we issued on them, and every exchange."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ class PartnerLink(TenantScoped, Base):
     """One partner platform as this tenant is connected to it.
 
     `inbound_keys` are the sealed key sets that we issued to it (newest first, the older ones valid during a rotation),
-    `outbound_keys` the sealed set that it issued to us. `stations` is `all`, `operator` (those of `our_operator_id`) or a list of codes.
+    `outbound_keys` the sealed set that it issued to us, `outbound_next_keys` the one that follows at a time kept in `options`.
+    `stations` is `all`, `operator` (those of `our_operator_id`) or a list: a code means a station of `our_operator_id`,
+    `OperatorID/code` one of another operator of the tenant.
     `version` rises with every change; processes notice by it.
     """
 
@@ -33,6 +35,7 @@ class PartnerLink(TenantScoped, Base):
     outbound_base: Mapped[str | None] = mapped_column(String(300))
     inbound_keys: Mapped[list[str]] = mapped_column(Json)
     outbound_keys: Mapped[str | None] = mapped_column(Text)
+    outbound_next_keys: Mapped[str | None] = mapped_column(Text)
     stations: Mapped[Any] = mapped_column(Json)
     options: Mapped[dict[str, Any]] = mapped_column(Json)
     allow_ips: Mapped[list[str]] = mapped_column(Json)
@@ -90,21 +93,3 @@ class ExchangeRow(TenantScoped, Base):
         Index("ix_exchange_object", "object_key", "id"),
         Index("ix_exchange_at", "at"),
     )
-
-
-class PartnerDispute(TenantScoped, Base):
-    """An order that a partner contested (ConfirmResult 1): a person's case, never retried (`specs/partners.md` 6.6)."""
-
-    __tablename__ = "partner_dispute"
-
-    id: Mapped[str] = mapped_column(String(26), primary_key=True)
-    link_id: Mapped[str] = mapped_column(ForeignKey("partner_link.id"), index=True)
-    order_id: Mapped[str] = mapped_column(String(26), index=True)
-    start_charge_seq: Mapped[str] = mapped_column(String(64))
-    delivery_id: Mapped[str] = mapped_column(String(26), unique=True)
-    energy_kwh: Mapped[str] = mapped_column(String(32))
-    total_yuan: Mapped[str] = mapped_column(String(32))
-    reason: Mapped[str | None] = mapped_column(String(300))
-    state: Mapped[str] = mapped_column(String(16))
-    opened_at: Mapped[datetime] = mapped_column(UtcDateTime)
-    closed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)

@@ -9,10 +9,14 @@ from charging_core.db import Database
 from charging_core.orders.ports import OrderContext
 from charging_core.secretbox import SecretBox
 from partners.calling import Clients
-from partners.exchanges import ExchangeRecorder, prune_exchanges
+from partners.exchanges import PRUNED_AT_ONCE, ExchangeRecorder, prune_exchanges
 from partners.inbound import inbound_handlers
 from partners.links import LinkBook
 from partners.outbound import KIND, PartnerDriver
+from partners.reconcile import statements
+from partners.roaming.keeper import LOOK_S, RoamingKeeper
+from partners.roaming.mirror import Mirror
+from partners.roaming.orders import RoamingOrders
 from partners.sweep import SWEEP_S, ChargeStatusSweep
 from partners.tcec102.contract import Contract
 from partners.tcec102.exchanges import Exchange
@@ -41,10 +45,13 @@ class PartnerRoom:
         self._db = db
         self._context = context
         self.contract = contract or Contract.standard()
-        self.book = LinkBook(db, box)
+        self.book = LinkBook(db, box, context.clock)
         self.recorder = recorder or ExchangeRecorder(db)
         self.sink = self.recorder.sink(KIND, self._tenant_of)
         self.clients = Clients(context.clock, self.contract, self.sink)
+        self.mirror = Mirror(db, context.clock, self.clients)
+        self.roaming = RoamingOrders(db, context.clock, self.book, self.clients)
+        self.keeper = RoamingKeeper(db, context.clock, self.book, self.mirror, self.roaming)
         self.tokens = DurableTokenStore(SqlTokenRecords(db, self.book))
 
     def door(self, limiter: RateLimiter) -> Door:
@@ -62,7 +69,15 @@ class PartnerRoom:
             if sweep.run(tick) and after_planning is not None:
                 after_planning()
 
+        daily = statements.StatementSweep(self._db, clock, self.book)
+
+        def run_daily(tick: datetime) -> None:
+            if daily.run(tick) and after_planning is not None:
+                after_planning()
+
         registry.schedule("partner_charge_status", run, every_s=SWEEP_S)
+        registry.schedule("partner_roaming", self.keeper.run, every_s=LOOK_S)
+        registry.schedule("partner_statements", run_daily, every_s=statements.SWEEP_S)
         registry.schedule("partner_exchange_pruning", self._prune, every_s=3600)
 
     def start(self) -> None:
@@ -72,6 +87,7 @@ class PartnerRoom:
 
     def stop(self) -> None:
         """Write what is queued and close connections."""
+        self.keeper.stop()
         self.book.stop()
         self.recorder.stop()
         self.clients.close()
@@ -84,5 +100,7 @@ class PartnerRoom:
         return self.book.tenant_of_base(f"{base}/")
 
     def _prune(self, tick: datetime) -> None:
-        with self._db.system("exchange pruning") as session:
-            prune_exchanges(session, tick - EXCHANGES_KEPT)
+        gone = PRUNED_AT_ONCE
+        while gone == PRUNED_AT_ONCE:
+            with self._db.system("exchange pruning") as session:
+                gone = prune_exchanges(session, tick - EXCHANGES_KEPT)

@@ -6,10 +6,13 @@ back it is the diff.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from datetime import UTC
 from ipaddress import ip_network
+from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from sqlalchemy import select
 
 from charging_core.changes import Action, Change, FieldChange, set_members
@@ -18,7 +21,7 @@ from charging_core.db import HubSession
 from charging_core.ids import new_id
 from charging_core.secretbox import SecretBox, SecretError
 from charging_core.tenants import Operator
-from partners.authorised import authorised_connectors
+from partners.authorised import authorised_connectors, authorised_stations, station_scope
 from partners.errors import LinkInvalid
 from partners.keys import Direction, Secrets, open_secrets, seal_secrets
 from partners.links import Link, make_link
@@ -26,6 +29,7 @@ from partners.model import PartnerLink
 from partners.profiles.errors import ProfileError
 from partners.profiles.loader import load_profile
 from partners.profiles.profile import Profile
+from partners.roles import Role
 from partners.secrets import SecretValue
 from partners.tcec102.errors import ConfigurationError
 
@@ -45,7 +49,14 @@ def _base(value: str) -> str:
 OperatorId = Annotated[str, Field(pattern=r"^[0-9A-Za-z]{9}$")]
 Base = Annotated[str, Field(pattern=r"^/[A-Za-z0-9._~/-]*$"), AfterValidator(_base)]
 Network = Annotated[str, AfterValidator(_network)]
+StationName = Annotated[str, Field(pattern=r"^([0-9A-Za-z]{9}/)?[0-9A-Za-z]{1,20}$")]
+"""A station code of `our_operator_id`, or `OperatorID/code` of another operator of the tenant."""
 Seconds = Annotated[int, Field(gt=5, le=3600)]
+ENVIRONMENT_MEMBERS = frozenset(
+    {"their_operator_id", "our_operator_id", "inbound_base", "outbound_base", "keys", "verify_tls", "proxy"}
+    | {"client_certificate", "allow_ips"}
+)
+"""What may differ between the test and the production side of one partner."""
 
 
 class Section(BaseModel):
@@ -68,12 +79,44 @@ class KeysSpec(Section):
         return Secrets(**{name: getattr(self, name).get_secret_value() for name in names})
 
 
+class PreviousKeysSpec(KeysSpec):
+    """A set that is being replaced; accepted until then, or as long as it is declared."""
+
+    until: AwareDatetime | None = None
+
+
+class NextKeysSpec(KeysSpec):
+    """A set that replaces the present one at an instant agreed with the partner."""
+
+    from_: AwareDatetime = Field(alias="from")
+
+
+class OutboundKeysSpec(KeysSpec):
+    """The partner's set for us, and the one that follows it."""
+
+    next: NextKeysSpec | None = None
+
+
 class LinkKeysSpec(Section):
     """`inbound`: the set that we issued, `inbound_previous` still accepted during a rotation; `outbound`: the partner's for us."""
 
     inbound: KeysSpec
-    inbound_previous: KeysSpec | None = None
-    outbound: KeysSpec | None = None
+    inbound_previous: PreviousKeysSpec | None = None
+    outbound: OutboundKeysSpec | None = None
+
+    def schedule(self) -> dict[str, str]:
+        """When sets change, as options of the link."""
+        until = self.inbound_previous.until if self.inbound_previous else None
+        following = self.outbound.next if self.outbound else None
+        changes = {"inbound_previous_until": until, "outbound_next_from": following.from_ if following else None}
+        return {name: instant.astimezone(UTC).isoformat() for name, instant in changes.items() if instant}
+
+
+class CertificateSpec(Section):
+    """Our certificate for a partner that wants one (双向 TLS): PEM files that every process can read."""
+
+    cert: str = Field(min_length=1, max_length=300)
+    key: str = Field(min_length=1, max_length=300)
 
 
 class TimingSpec(Section):
@@ -83,26 +126,49 @@ class TimingSpec(Section):
     stop_result_s: Seconds | None = None
     charge_status_s: Seconds | None = None
     order_s: Seconds | None = None
+    status_query_s: Seconds | None = None
 
 
 class PartnerLinkSpec(Section):
-    """A link as declared (互联链路)."""
+    """A link as declared (互联链路).
+
+    `role` is ours: `cpo` sells our charging on it (they query, we push), `msp` lets our drivers charge at theirs (we query, they push).
+    `environments` holds what differs between test and production (addresses, keys, proxy …); `environment` says which of them counts.
+    """
 
     id: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")
     name: str = Field(min_length=1, max_length=64)
     profile: str = Field(default="textbook", max_length=200)
     environment: Literal["test", "prod"] = "test"
+    role: Role = Role.CPO
     our_operator_id: OperatorId
     their_operator_id: Annotated[list[OperatorId], BeforeValidator(_as_list), Field(min_length=1)]
     inbound_base: Annotated[list[Base], BeforeValidator(_as_list)] = []
     outbound_base: Annotated[str, Field(pattern=r"^https?://\S+$", max_length=300)] | None = None
     keys: LinkKeysSpec
-    stations: Literal["all", "operator"] | list[str] = "all"
+    stations: Literal["all", "operator"] | list[StationName] = "all"
     timing: TimingSpec = TimingSpec()
     token_ttl_s: int | None = Field(default=None, ge=60, le=604_800)
     verify_tls: bool = True
+    proxy: Annotated[str, Field(pattern=r"^https?://[^@\s/]+/?$", max_length=300)] | None = None
+    client_certificate: CertificateSpec | None = None
     allow_ips: list[Network] = []
     enabled: bool = True
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_environment(cls, values: Any) -> Any:
+        """Put the members of the named environment over the common ones."""
+        if not isinstance(values, dict) or "environments" not in values:
+            return values
+        common = {name: value for name, value in values.items() if name != "environments"}
+        sets, wanted = values["environments"], common.get("environment", "test")
+        if not isinstance(sets, dict) or not set(sets) <= {"test", "prod"} or not isinstance(sets.get(wanted), dict):
+            raise ValueError(f"environments 需要 {wanted} / environments needs {wanted}; only test and prod")
+        strange = set(sets[wanted]) - ENVIRONMENT_MEMBERS
+        if strange:
+            raise ValueError(f"environments.{wanted}: {', '.join(sorted(strange))}?")
+        return common | sets[wanted]
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -110,11 +176,22 @@ class PartnerLinkSpec(Section):
             raise ValueError("outbound_base 需要 keys.outbound / outbound_base needs keys.outbound")
         if self.environment == "prod" and not self.verify_tls:
             raise ValueError("生产环境必须校验证书 / production verifies certificates")
+        if self.role is not Role.CPO and self.outbound_base is None:
+            raise ValueError("role msp 需要 outbound_base / an msp link needs outbound_base")
         return self
 
     def members(self, tenant_id: str) -> dict[str, Any]:
         """The columns that are not secret."""
-        options = self.timing.model_dump(exclude_none=True)
+        certificate = self.client_certificate
+        options = {
+            "timing": self.timing.model_dump(exclude_none=True),
+            "token_ttl_s": self.token_ttl_s,
+            "verify_tls": self.verify_tls,
+            "role": self.role.value,
+            "proxy": self.proxy,
+            "client_certificate": certificate.model_dump() if certificate else None,
+            **self.keys.schedule(),
+        }
         return {
             "name": self.name,
             "profile": self.profile,
@@ -124,7 +201,7 @@ class PartnerLinkSpec(Section):
             "inbound_bases": self.inbound_base or [f"/{tenant_id}/evcs/v1/"],
             "outbound_base": self.outbound_base,
             "stations": self.stations,
-            "options": {"timing": options, "token_ttl_s": self.token_ttl_s, "verify_tls": self.verify_tls},
+            "options": options,
             "allow_ips": self.allow_ips,
             "enabled": self.enabled,
         }
@@ -137,7 +214,9 @@ def save_link(session: HubSession, clock: Clock, box: SecretBox, spec: PartnerLi
     """
     _check_profile(clock, spec)
     _check_operator(session, spec)
-    row = session.scalars(select(PartnerLink).where(PartnerLink.slug == spec.id)).one_or_none()
+    _check_files(spec)
+    # Locked: two changes at once must not end in one version, or processes would never notice the second.
+    row = session.scalars(select(PartnerLink).where(PartnerLink.slug == spec.id).with_for_update()).one_or_none()
     wanted = spec.members(session.tenant_id)
     if row is None:
         row = _new_row(session, clock, spec, wanted)
@@ -150,7 +229,7 @@ def save_link(session: HubSession, clock: Clock, box: SecretBox, spec: PartnerLi
         if fields:
             row.version += 1
             row.changed_at = clock.now()
-    link = _usable(box, row)
+    link = _usable(box, row, clock)
     session.flush()
     _check_routes(session, row)
     _check_ids(session, link)
@@ -160,7 +239,8 @@ def save_link(session: HubSession, clock: Clock, box: SecretBox, spec: PartnerLi
 def disable_links_except(session: HubSession, clock: Clock, declared: set[str]) -> list[Change]:
     """`--prune`: disable the tenant's links that are not declared; nothing is deleted."""
     changes = []
-    for row in session.scalars(select(PartnerLink).where(PartnerLink.enabled, PartnerLink.slug.not_in(declared))):
+    absent = select(PartnerLink).where(PartnerLink.enabled, PartnerLink.slug.not_in(declared)).with_for_update()
+    for row in session.scalars(absent):
         row.enabled = False
         row.version += 1
         row.changed_at = clock.now()
@@ -195,9 +275,16 @@ def _check_operator(session: HubSession, spec: PartnerLinkSpec) -> None:
         raise LinkInvalid("our_operator_id", f"没有这个运营商 / no operator {spec.our_operator_id} in this tenant")
 
 
-def _usable(box: SecretBox, row: PartnerLink) -> Link:
+def _check_files(spec: PartnerLinkSpec) -> None:
+    certificate = spec.client_certificate
+    for name in () if certificate is None else (certificate.cert, certificate.key):
+        if not Path(name).is_file():
+            raise LinkInvalid("client_certificate", f"文件不存在 / no such file: {name}")
+
+
+def _usable(box: SecretBox, row: PartnerLink, clock: Clock) -> Link:
     try:
-        return make_link(row, box)
+        return make_link(row, box, clock.now())
     except (ConfigurationError, ProfileError) as error:
         raise LinkInvalid("keys", str(error)) from error
 
@@ -213,14 +300,22 @@ def _check_routes(session: HubSession, row: PartnerLink) -> None:
 
 
 def _check_ids(session: HubSession, link: Link) -> None:
-    """Two connectors must never have one id at the partner (`specs/municipal.md` 12.3)."""
-    if link.profile.native_id("connector_id"):
-        return
-    twice = link.profile.collisions("connector_id", authorised_connectors(session, link))
+    """Two connectors must never have one id at the partner, nor two stations of an operator (`specs/municipal.md` 12.3)."""
+    if not link.profile.native_id("connector_id"):
+        twice = link.profile.collisions("connector_id", authorised_connectors(session, link))
+        _refuse_twice("接口编码重复 / one ConnectorID for several connectors", twice)
+    if not link.profile.native_id("station_id"):
+        stations = [station_scope(station) for station in session.scalars(authorised_stations(link))]
+        for operator_id in {scope["operator"]["id"] for scope in stations}:
+            own = [scope for scope in stations if scope["operator"]["id"] == operator_id]
+            _refuse_twice(
+                "场站编码重复 / one StationID for several stations", link.profile.collisions("station_id", own)
+            )
+
+
+def _refuse_twice(words: str, twice: Iterable[str]) -> None:
     if twice:
-        raise LinkInvalid(
-            "profile", f"接口编码重复 / one ConnectorID for several connectors: {', '.join(sorted(twice))}"
-        )
+        raise LinkInvalid("profile", f"{words}: {', '.join(sorted(twice))}")
 
 
 def _routes(row: PartnerLink) -> list[tuple[str, str]]:
@@ -231,7 +326,14 @@ def _new_row(session: HubSession, clock: Clock, spec: PartnerLinkSpec, wanted: d
     now = clock.now()
     stamps = {"version": 1, "created_at": now, "changed_at": now}
     return PartnerLink(
-        id=new_id(), tenant_id=session.tenant_id, slug=spec.id, inbound_keys=[], outbound_keys=None, **stamps, **wanted
+        id=new_id(),
+        tenant_id=session.tenant_id,
+        slug=spec.id,
+        inbound_keys=[],
+        outbound_keys=None,
+        outbound_next_keys=None,
+        **stamps,
+        **wanted,
     )
 
 
@@ -243,10 +345,15 @@ def _seal_all(box: SecretBox, row: PartnerLink, spec: PartnerLinkSpec) -> tuple[
     if not _same(box, row, "inbound", row.inbound_keys, inbound):
         row.inbound_keys = [seal_secrets(box, row.id, "inbound", one) for one in inbound]
         changed.append(FieldChange("keys.inbound", "changed", "changed"))
-    outbound = [] if keys.outbound is None else [keys.outbound.secrets()]
-    if not _same(box, row, "outbound", [row.outbound_keys] if row.outbound_keys else [], outbound):
-        row.outbound_keys = seal_secrets(box, row.id, "outbound", outbound[0]) if outbound else None
-        changed.append(FieldChange("keys.outbound", "changed", "changed"))
+    for column, declared, name in (
+        ("outbound_keys", keys.outbound, "keys.outbound"),
+        ("outbound_next_keys", keys.outbound.next if keys.outbound else None, "keys.outbound.next"),
+    ):
+        wanted = [] if declared is None else [declared.secrets()]
+        stored = getattr(row, column)
+        if not _same(box, row, "outbound", [stored] if stored else [], wanted):
+            setattr(row, column, seal_secrets(box, row.id, "outbound", wanted[0]) if wanted else None)
+            changed.append(FieldChange(name, "changed", "changed"))
     return tuple(changed)
 
 

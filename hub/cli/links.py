@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
 
 from hub.cli.opened import looking, opened
-from hub.cli.screen import AsJson, Tenant, out, print_json, table
+from hub.cli.screen import AsJson, Limit, Tenant, out, print_json, table
 from hub.reading import links
+from hub.reading.values import when
+from partners.exchanges import ExchangeQuery, search_exchanges
+
+
+class Way(StrEnum):
+    """Who called whom."""
+
+    IN = "in"
+    OUT = "out"
+
 
 link_app = typer.Typer(no_args_is_help=True, help="互联链路 / links to partners and regulators")
 
@@ -57,6 +68,52 @@ def check_link(
             out.print(f" {mark} {step['name_zh']} / {step['name_en']}: {step['detail']}")
         out.print("[green]链路正常 / the link works[/]" if good else "[red]链路有问题 / the link does not work[/]")
     raise typer.Exit(0 if good else 1)
+
+
+@link_app.command("exchange")
+def exchange(
+    link: Annotated[str, typer.Argument(help="链路短名 / the link's short name")],
+    interface: Annotated[str | None, typer.Option(help="只看此接口 / only this interface")] = None,
+    failed: Annotated[bool, typer.Option("--failed", help="只看未成功的 / only those that went wrong")] = False,
+    direction: Annotated[Way | None, typer.Option(help="in 对方调用我方, out 我方调用对方 / who called")] = None,
+    tenant: Tenant = None,
+    limit: Limit = 10,
+    as_json: AsJson = False,
+) -> None:
+    """最近的报文往来, 已解密脱敏, 含未通过的检查 / the last exchanges both ways, opened and masked, with the failing check."""
+    with opened() as container, looking(container, tenant) as session:
+        query = ExchangeQuery(
+            link_id=links.link_view(session, link)["id"],
+            interface=interface,
+            failed_only=failed,
+            direction=None if direction is None else direction.value,
+            limit=limit,
+        )
+        found = [links.exchange_view(row) for row in search_exchanges(session, query)]
+    if as_json:
+        print_json(found)
+        return
+    if not found:
+        out.print("没有往来记录 / no exchange yet")
+    for one in found:
+        _show_exchange(one)
+
+
+def _show_exchange(one: dict[str, Any]) -> None:
+    arrow = "← 对方调用 / they called" if one["direction"] == Way.IN.value else "→ 我方调用 / we called"
+    good = one["ret"] == 0
+    head = f"{when(one['at'])}  {arrow}  {one['interface']}  Ret {_ret(one)}  {one['duration_ms']} ms"
+    out.print(head, style="green" if good else "red", markup=False, highlight=False)
+    if not good:
+        reason = f"未通过的检查 / failing check: {one['failed_check'] or '-'}   {one['message'] or ''}"
+        out.print(f"  {reason}", markup=False, highlight=False)
+    for title, name in (("请求 / request", "request_body"), ("应答 / answer", "reply_body")):
+        text = one[name] if one[name] is not None else "(未解密 / not opened)"
+        out.print(f"  {title}: {text}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _ret(one: dict[str, Any]) -> str:
+    return f"- (HTTP {one['http_status'] or '-'})" if one["ret"] is None else str(one["ret"])
 
 
 def _health(state: dict[str, Any]) -> str:

@@ -14,6 +14,7 @@ from hub.cli import processes, setup, simulate
 from hub.cli.links import link_app
 from hub.cli.orders import order_app
 from hub.cli.screen import err
+from hub.cli.tcec import tcec_app
 from hub.cli.things import delivery_app, pile_app, token_app
 from hub.errors import HubError
 
@@ -43,6 +44,7 @@ def build() -> typer.Typer:
         ("pile", pile_app),
         ("delivery", delivery_app),
         ("token", token_app),
+        ("tcec", tcec_app),
     ):
         app.add_typer(group, name=name)
     return app

@@ -113,14 +113,20 @@ def print_summary(console: Console, result: dict[str, Any]) -> None:
 
 def _told_table(result: dict[str, Any]) -> Table:
     told = Table(title="谁被告知了什么, 何时, 如何回答 / who was told what, when, and their answer")
-    for column in ("对方 party", "接口 interface", "次数", "最近 last at", "回答 answer"):
-        told.add_column(column, overflow="fold")
-    for party, pushes in (("伙伴 partner", result["partner"]), ("监管 regulator", result["regulator"])):
+    for column in ("对方", "接口 interface", "次数", "最近 last at", "回答 answer"):
+        told.add_column(column, overflow="fold", no_wrap=column.startswith("接口"))
+    for party, pushes in (("伙伴", result["partner"]), ("监管", result["regulator"])):
         for name, push in pushes["pushes"].items():
             last_at = (push["last_at"] or "")[11:19]
-            told.add_row(party, name.removeprefix("notification_"), f"{push['accepted']}/{push['sent']}", last_at, _short(push["last_answer"]))
+            told.add_row(
+                party,
+                name.removeprefix("notification_"),
+                f"{push['accepted']}/{push['sent']}",
+                last_at,
+                _short(push["last_answer"]),
+            )
     parking = result["parking"]
-    told.add_row("车场 park", "coupon/addition", "1", "", _short(parking["answer"]))
+    told.add_row("车场", "coupon/addition", "1", "", _short(parking["answer"]))
     told.add_row(
         "道闸 gate", "barrierGate open", "1", (parking["gate"] or {}).get("time", "")[11:19], "statusCode 1 OK"
     )

@@ -80,7 +80,7 @@ def list_exchanges(session: HubSession, window: Window, wanted: ExchangeFilter) 
     rows = search_exchanges(session, query)
     more = len(rows) > window.limit
     rows = rows[: window.limit]
-    return Page([_exchange(row) for row in rows], rows[-1].id if more else None)
+    return Page([exchange_view(row) for row in rows], rows[-1].id if more else None)
 
 
 def _view(session: HubSession, kind: str, row: PartnerLink | RegulatorLink, names: tuple[str, ...]) -> dict[str, Any]:
@@ -100,5 +100,6 @@ def _delivery_state(session: HubSession, kind: str, link_id: str) -> dict[str, A
     return None if state is None else {name: getattr(state, name) for name in _STATE}
 
 
-def _exchange(row: ExchangeRow) -> dict[str, Any]:
+def exchange_view(row: ExchangeRow) -> dict[str, Any]:
+    """One exchange as it is shown; its bodies were masked before they were stored."""
     return {name: getattr(row, name) for name in _EXCHANGE}

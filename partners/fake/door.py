@@ -6,13 +6,14 @@ import hmac
 import secrets
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from charging_core.clock import CHINA, Clock
 from partners.fake.config import LinkConfig
+from partners.fake.faults import Fault
 from partners.fake.httpd import Request
 from partners.fake.wire import WireError, decrypt, parse_json, signature_matches
 
@@ -52,10 +53,10 @@ class Tokens:
         with self._lock:
             return self._ends.get(token, 0.0) > self._ticks()
 
-    def forget(self) -> None:
-        """Make every token invalid, as a restarted platform would."""
+    def forget(self, but: str = "") -> None:
+        """Make every token invalid, as a restarted platform would; `but` this one."""
         with self._lock:
-            self._ends.clear()
+            self._ends = {token: ends for token, ends in self._ends.items() if token == but}
 
 
 @dataclass
@@ -67,6 +68,10 @@ class Passage:
     envelope: dict[str, Any] = field(default_factory=dict)
     body: dict[str, Any] = field(default_factory=dict)
     verdicts: dict[str, str] = field(default_factory=dict)
+    fault: Fault | None = None
+
+
+Check = Callable[[Passage], None]
 
 
 class Door:
@@ -76,7 +81,7 @@ class Door:
         self._config = config
         self._tokens = tokens
         self._clock = clock
-        self._checks: tuple[tuple[str, Callable[[Passage], None]], ...] = (
+        self._checks: tuple[tuple[str, Check], ...] = (
             ("size", self._size),
             ("envelope", self._members),
             ("operator", self._operator),
@@ -88,13 +93,17 @@ class Door:
 
     def open(self, passage: Passage) -> None:
         """Run all checks; fills `body` and `verdicts`. Raises `Refusal` at the first that fails."""
-        for name, check in self._checks:
+        for name, check in self.plan(passage):
             try:
                 check(passage)
             except Refusal as refusal:
                 passage.verdicts[name] = refusal.msg
                 raise
             passage.verdicts.setdefault(name, "ok")
+
+    def plan(self, passage: Passage) -> Iterable[tuple[str, Check]]:
+        """The checks of one envelope by name, in their order."""
+        return self._checks
 
     def _size(self, passage: Passage) -> None:
         if passage.request.oversized:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from partners.fake.bills import BillNames
 from partners.fake.books import PartnerBooks
 from partners.fake.caller import Answer
 from partners.fake.charge import Charge, ChargeScript, Sequences
 from partners.fake.config import PartnerConfig
-from partners.fake.door import Refusal
+from partners.fake.door import Passage, Refusal
 from partners.fake.faults import Fault
 from partners.fake.fields import Problem
+from partners.fake.httpd import Request
+from partners.fake.planted import PLANTED, PlantedDoor, overlooked, rejudged, spoilt
 from partners.fake.platform import EnvelopeFake, Finding, Judgement, forced
-from partners.fake.server import ControlAction
+from partners.fake.server import ControlAction, Served
 from partners.fake.tables import PUSHES, answer_table, partner_checker
 
 DEFAULT_PORT = 18080
@@ -23,6 +25,8 @@ DEFAULT_PORT = 18080
 
 class FakePartner(EnvelopeFake):
     """A partner platform on a local port. `with FakePartner(config) as partner:` then give the hub `partner.base_url`."""
+
+    fault_kinds: ClassVar[Mapping[str, str]] = {**EnvelopeFake.fault_kinds, **PLANTED}
 
     def __init__(self, config: PartnerConfig | Mapping[str, Any], *args: Any, **kwargs: Any) -> None:
         self.config = config if isinstance(config, PartnerConfig) else PartnerConfig.model_validate(config)
@@ -39,6 +43,7 @@ class FakePartner(EnvelopeFake):
         )
         self._checker = partner_checker(spelling, self.config.energy_decimals)
         self._sequences = Sequences(self.config.operator_id, self.clock)
+        self._door = PlantedDoor(self.config, self.tokens, self.clock)
 
     # -- serving -----------------------------------------------------------------------------------------------------
 
@@ -54,16 +59,30 @@ class FakePartner(EnvelopeFake):
             return interface == "notification_stationStatus"
         return super().fault_fits(kind, interface)
 
-    def judge(self, interface: str, body: dict[str, Any], fault: Fault | None) -> Judgement:
-        """Fields by the standard's tables (4004), then the books."""
-        notes = self._fields(interface, body)
-        judgement = self._book(interface, body, fault)
-        judgement.findings[:0] = notes
+    def serve(self, request: Request, interface: str, fault: Fault | None) -> Served:
+        """As every fake behind an envelope, with the planted defect in the answer."""
+        return spoilt(super().serve(request, interface, fault), fault, self.link.keys)
+
+    def _token(self, passage: Passage) -> Judgement:
+        judgement = super()._token(passage)
+        token = (judgement.data or {}).get("AccessToken")
+        if token and passage.fault and passage.fault.kind == "one_token":
+            self.tokens.forget(but=token)
         return judgement
 
-    def _fields(self, interface: str, body: dict[str, Any]) -> list[Finding]:
+    def judge(self, interface: str, body: dict[str, Any], fault: Fault | None) -> Judgement:
+        """Fields by the standard's tables (4004), then the books."""
         problems = self._checker.check(interface, body)
-        refused = [p for p in problems if p.code != "unknown" or self.config.refuse_unknown]
+        if overlooked(problems, fault):
+            return Judgement({})
+        notes = self._fields(interface, problems, fault)
+        judgement = self._book(interface, body, fault)
+        judgement.findings[:0] = notes
+        return rejudged(judgement, body, fault, self.books)
+
+    def _fields(self, interface: str, problems: list[Problem], fault: Fault | None) -> list[Finding]:
+        refuse_unknown = self.config.refuse_unknown or bool(fault and fault.kind == "unknown_members_refused")
+        refused = [p for p in problems if p.code != "unknown" or refuse_unknown]
         if refused:
             raise Refusal(4004, ";".join(f"{problem.path}:{problem.text}" for problem in refused))
         return [_noted(interface, problem) for problem in problems]

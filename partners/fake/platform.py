@@ -106,7 +106,7 @@ class EnvelopeFake(FakeServer):
             return Served(
                 json_reply({"error": "no such path"}, 404), {"checks": {"path": "outside " + self.link.base_path}}
             )
-        passage = Passage(interface, request)
+        passage = Passage(interface, request, fault=fault)
         signed = True
         try:
             judgement = self._judged(passage, fault)

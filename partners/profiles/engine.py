@@ -188,15 +188,25 @@ class _Rendering:
         for field in fields:
             if not field.spec.sum_of or field.spec.to not in body:
                 continue
-            parts = [part for path in field.spec.sum_of for part in _parts(body, path.split("."))]
-            if parts and as_decimal(body[field.spec.to]) != sum(parts, ZERO):
-                detail = f"{body[field.spec.to]} is not the sum {sum(parts, ZERO)} of {' + '.join(field.spec.sum_of)}"
-                self.problems.append(Problem("detail_sum", where + field.spec.to, detail))
+            try:
+                self._check_sum(field, body)
+            except BadValue as bad:
+                self.problems.append(Problem(bad.code, where + field.spec.to, bad.detail))
+
+    def _check_sum(self, field: CompiledField, body: Body) -> None:
+        parts = [part for path in field.spec.sum_of for part in _parts(body, path.split("."))]
+        total = body[field.spec.to]
+        if parts and as_decimal(total) != sum(parts, ZERO):
+            raise BadValue(
+                "detail_sum", f"{total} is not the sum {sum(parts, ZERO)} of {' + '.join(field.spec.sum_of)}"
+            )
 
 
 def _named(scope: Scope, name: str | None, item: Any) -> Scope:
-    """The scope below a list or object: the item under its name, or its own members as names."""
+    """The scope below a list or object: the item under its name, or its own members as names. Raises `BadValue`."""
     if name == "*":
+        if not isinstance(item, Mapping):
+            raise BadValue("bad_type", f"{type(item).__name__} has no members")
         return {**scope, **item}
     return {**scope, str(name): item}
 

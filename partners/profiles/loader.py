@@ -24,7 +24,20 @@ from partners.profiles.schema import ProfileSpec
 DATA = "partners.profiles.data"
 NOT_INHERITED = frozenset({"id", "version", "display_name", "status", "evidence", "valid_from", "valid_to", "extends"})
 MERGED = frozenset(
-    {"transport", "envelope", "token", "keys", "numbers", "start", "timing", "served", "enums", "ids", "objects"}
+    {
+        "transport",
+        "envelope",
+        "token",
+        "keys",
+        "numbers",
+        "start",
+        "timing",
+        "served",
+        "reconcile",
+        "enums",
+        "ids",
+        "objects",
+    }
 )
 """Sections of which a child replaces single keys; `interfaces` merge one level deeper."""
 

@@ -195,12 +195,30 @@ class Timing(Strict):
     stop_result_s: int = Field(default=50, gt=0)
     charge_status_s: int = Field(default=50, gt=0)
     order_s: int = Field(default=150, gt=0)
+    status_query_s: int = Field(default=120, gt=0)
+
+
+class DailyStatement(Strict):
+    """`check_charge_orders`: who sends it, from when on for the day before (China time), which orders belong to a day."""
+
+    direction: Literal["we_send", "none"] = "we_send"
+    at: str = Field(default="01:30", pattern=r"^([01]\d|2[0-3]):[0-5]\d$")
+    covers: Literal["previous_day"] = "previous_day"
+    by: Literal["end", "start"] = "end"
+    send_empty: bool = True
+
+
+class Reconcile(Strict):
+    """How accounts are compared (`specs/tcec102.md` 13)."""
+
+    check_charge_orders: DailyStatement = DailyStatement()
 
 
 class Served(Strict):
     """Habits of the answers we give."""
 
     unknown_order: Literal["stat_5", "ret_4004"] = "ret_4004"
+    stats_days_max: int = Field(default=31, ge=1)
     station_ids_max: int = Field(default=50, ge=1)
     page_size_max: int = Field(default=100, ge=1)
 
@@ -233,6 +251,7 @@ class ProfileSpec(Strict):
     start: Start = Start()
     timing: Timing = Timing()
     served: Served = Served()
+    reconcile: Reconcile = Reconcile()
     enums: dict[str, EnumTable] = {}
     ids: dict[str, str] = {}
     interfaces: Mapping[str, InterfaceSpec]

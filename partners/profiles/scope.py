@@ -31,9 +31,9 @@ def _roots(source: str, snapshot: Mapping[str, Any]) -> dict[str, Any]:
     if source == "station":
         return {"operator": snapshot.get("operator"), "station": snapshot}
     if source == "connector_status":
-        connector = dict(snapshot.get("connector") or {})
-        connector |= {key: snapshot.get(key) for key in ("state", "plugged", "since")}
-        return dict(snapshot) | {"connector": connector}
+        facts = snapshot.get("connector")
+        live = {key: snapshot.get(key) for key in ("state", "plugged", "since")}
+        return {**snapshot, "connector": {**facts, **live} if isinstance(facts, Mapping) else live}
     if source in _ORDER_SOURCES:
         named = ("operator", "station", "pile", "connector", "sample")
         return {"order": snapshot} | {name: snapshot.get(name) for name in named}

@@ -26,6 +26,10 @@ _DIVISORS: dict[str, Decimal] = {"s>min": Decimal(60), "s>h": Decimal(3600)}
 KNOWN_UNITS = frozenset(UNITS) | frozenset(_DIVISORS)
 
 
+LARGEST_EXPONENT = 18
+"""Beyond 10^19 a number with the wire's decimals no longer fits the 28 digits of exact arithmetic."""
+
+
 class BadValue(Exception):
     """Raised when a value cannot be written as its field asks; `code` is the machine-readable reason."""
 
@@ -50,6 +54,8 @@ def as_decimal(value: Any) -> Decimal:
         raise BadValue("bad_type", f"{value!r} is not a number") from error
     if not number.is_finite():
         raise BadValue("bad_type", f"{value!r} is not a number")
+    if number.adjusted() > LARGEST_EXPONENT:
+        raise BadValue("bad_type", "larger than any quantity")
     return number
 
 

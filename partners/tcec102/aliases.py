@@ -14,6 +14,7 @@ ALIASES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "Balance": ("chargingAmt", "ChargeMoney", "PreAmount"),
         "BusineHours": ("BusinessHours", "BusinetHours"),
+        "ConnectorStatusInfo": ("ConnectorStatusInfos",),
         "DetailSeviceMoney": ("DetailServiceMoney",),
         "ElecMoney": ("ElectMoney",),
         "ManufacturerID": ("ManufacturingID",),
@@ -27,6 +28,8 @@ ALIASES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "StartChargeSeqStat": ("StartChargeSeqSta",),
         "StartTime": ("StarTime",),
         "SumPeriod": ("SubPeriod",),
+        "TotalOrderMoney": ("TotalMoney",),
+        "TotalOrderPower": ("TotalPower",),
         "TotalSeviceMoney": ("TotalServiceMoney", "TotalSvcMoney"),
         "UserID": ("OutUserId", "UserId"),
     }

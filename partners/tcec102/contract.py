@@ -19,7 +19,7 @@ from partners.tcec102 import jsonio
 from partners.tcec102.errors import ConfigurationError, InvalidBody, UnwritableBody
 from partners.tcec102.options import STANDARD_BODY, STANDARD_WRITE, BodyOptions, WriteOptions
 from partners.tcec102.reading import read
-from partners.tcec102.schemas import build_node, json_schema
+from partners.tcec102.schemas import Node, build_node, json_schema
 from partners.tcec102.writing import Writer
 
 _DRAFT = "https://json-schema.org/draft/2020-12/schema"
@@ -50,6 +50,11 @@ class BodySchema:
         self._writer = Writer(self._node)
         self._strict = _validator(json_schema(schemas, name, tolerant=False))
         self._tolerant = _validator(json_schema(schemas, name, tolerant=True))
+
+    @property
+    def node(self) -> Node:
+        """The schema as a tree, for whoever makes or takes apart bodies: the conformance kit, tests."""
+        return self._node
 
     def read(self, body: Any, options: BodyOptions = STANDARD_BODY) -> dict[str, Any]:
         """The body in the standard's form: standard member names, ids as text, amounts as ``Decimal``.
@@ -125,6 +130,10 @@ class Contract(Mapping[str, Interface]):
 
     def __getitem__(self, name: str) -> Interface:
         return self._interfaces[name]
+
+    def __contains__(self, name: object) -> bool:
+        # Asked several times for every call; the one of Mapping catches an exception for each unknown name.
+        return name in self._interfaces
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._interfaces)

@@ -11,6 +11,8 @@ import hmac
 from partners.tcec102.ciphers import BLOCK
 from partners.tcec102.keys import KeySet
 
+_PADDING = tuple(bytes((count,)) * count for count in range(BLOCK + 1))
+"""PKCS#7: so many bytes of that value."""
 _STRIP_WHITE = str.maketrans("", "", " \t\r\n")
 
 
@@ -20,8 +22,7 @@ class CipherError(ValueError):
 
 def encrypt(plain: bytes, keys: KeySet) -> str:
     """Base64 (standard alphabet, no line breaks) of the AES-CBC ciphertext of ``plain``; padded in bytes."""
-    missing = BLOCK - len(plain) % BLOCK
-    padded = plain + bytes((missing,)) * missing
+    padded = plain + _PADDING[BLOCK - len(plain) % BLOCK]
     return binascii.b2a_base64(keys.cipher.encrypt(padded), newline=False).decode("ascii")
 
 
@@ -44,7 +45,7 @@ def decrypt(text: str, keys: KeySet, *, allow_line_breaks: bool = True) -> bytes
 
 def sign(message: str, keys: KeySet) -> str:
     """Upper-case hex of HMAC-MD5 over the UTF-8 bytes of ``message``."""
-    return hmac.digest(keys.sig_key_bytes, message.encode("utf-8"), "md5").hex().upper()
+    return keys.mac.hexdigest(message.encode("utf-8")).upper()
 
 
 def same_signature(ours: str, theirs: str, *, any_case: bool = True) -> bool:
@@ -55,6 +56,6 @@ def same_signature(ours: str, theirs: str, *, any_case: bool = True) -> bool:
 
 def _unpad(padded: bytes) -> bytes:
     count = padded[-1]
-    if not 1 <= count <= BLOCK or padded[-count:] != bytes((count,)) * count:
+    if not 1 <= count <= BLOCK or not padded.endswith(_PADDING[count]):
         raise CipherError("wrong padding")
     return padded[:-count]

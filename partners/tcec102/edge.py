@@ -145,6 +145,7 @@ class _Watch:
     def end(self, task: asyncio.Task[Any]) -> None:
         """The body is there, or will not come."""
         del self._reading[task]
+        self._ended.discard(task)
 
     def ended(self, task: asyncio.Task[Any]) -> bool:
         """Was it this watch, and nobody else, that cancelled the task?"""

@@ -126,6 +126,8 @@ def parse_request(envelope: bytes | Mapping[str, Any]) -> RequestEnvelope:
     :raises MissingMember: (4003) a member is missing, empty, or neither text nor number (Data may be an object).
     """
     members = _members(envelope)
+    if (usual := _usual(members)) is not None:
+        return usual
     style = KeyStyle.UPPER if "OperatorID" in members or not _is_lower(members) else KeyStyle.LOWER_CAMEL
     values: list[Any] = [members.get(name) for name in _REQUEST_NAMES[style]]
     plain_object = type(values[1]) is dict
@@ -266,6 +268,15 @@ def _members(envelope: bytes | Mapping[str, Any]) -> Mapping[str, Any]:
         return jsonio.read_object(envelope)
     except ValueError as error:
         raise NotJson from error
+
+
+def _usual(members: Mapping[str, Any]) -> RequestEnvelope | None:
+    """The envelope when it is as the standard writes it, five texts, which nearly all are."""
+    try:
+        values = [members[name] for name in REQUEST_MEMBERS]
+    except KeyError:
+        return None
+    return RequestEnvelope(*values) if {*map(type, values)} == _TEXT_ONLY and all(values) else None
 
 
 def _is_lower(members: Mapping[str, Any]) -> bool:

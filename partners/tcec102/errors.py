@@ -23,6 +23,7 @@
     │   │   ├── TokenRefused    4002  header missing, of a wrong scheme, unknown or expired token
     │   │   ├── BadTimeStamp    4003  not in an agreed format, or outside the window
     │   │   ├── BadSeq          4003  not of an agreed width
+    │   │   ├── Replayed        4003  the same signed text came before, on a link that refuses that
     │   │   ├── Undecryptable   4003  Data is not base64, not a ciphertext of this key, or not JSON inside
     │   │   ├── UnknownInterface 4004 the interface is not served on this link
     │   │   ├── InvalidBody     4004  a business member is missing or wrong
@@ -210,6 +211,14 @@ class BadSeq(Refusal):
     check = "time"
     ret = RET_ENVELOPE
     default_msg = "序号不合法 Seq illegal"
+
+
+class Replayed(Refusal):
+    """Raised when a link refuses replays and the same signed text came before, inside its time window."""
+
+    check = "time"
+    ret = RET_ENVELOPE
+    default_msg = "重复的报文 message replayed"
 
 
 class Undecryptable(Refusal):

@@ -80,9 +80,19 @@ def loads_body(plain: bytes, *, byte_order_mark: bool = False) -> Any:
 
 
 def _parse_body(text: str, byte_order_mark: bool) -> Any:
-    body = _BODY.decode(text.removeprefix(_BOM) if byte_order_mark else text)
+    body = _decoded(text.removeprefix(_BOM) if byte_order_mark else text)
     if "\\u" in text and _RISKY_ESCAPE.search(text):
         _check_texts(body)
+    return body
+
+
+def _decoded(text: str) -> Any:
+    if text[:1] != "{" or text[-1:] != "}":
+        return _BODY.decode(text)
+    # White space around the body is rare; looking for it costs as much as reading a small one.
+    body, end = _BODY.raw_decode(text)
+    if end != len(text):
+        raise ValueError("more than one value")
     return body
 
 

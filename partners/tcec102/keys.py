@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from partners.tcec102.ciphers import BLOCK, CbcCipher
+from partners.tcec102.ciphers import BLOCK, CbcCipher, HmacMd5
 from partners.tcec102.errors import ConfigurationError
 
 AES_128_BYTES = 16
@@ -45,6 +45,8 @@ class KeySet:
     sig_key_bytes: bytes = field(init=False)
     cipher: CbcCipher = field(init=False, compare=False)
     """The ready cipher of key and IV; only ``crypto`` uses it."""
+    mac: HmacMd5 = field(init=False, compare=False)
+    """The ready signature key; only ``crypto`` uses it."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "encoding", KeyEncoding(self.encoding))
@@ -52,6 +54,7 @@ class KeySet:
         object.__setattr__(self, "data_iv_bytes", self._data_iv())
         object.__setattr__(self, "sig_key_bytes", self._sig_key())
         object.__setattr__(self, "cipher", CbcCipher(self.data_key_bytes, self.data_iv_bytes))
+        object.__setattr__(self, "mac", HmacMd5(self.sig_key_bytes))
         if not self.operator_secret:
             raise ConfigurationError("operator_secret is empty")
 

@@ -11,6 +11,8 @@ from partners.tcec102.errors import ConfigurationError
 from partners.tcec102.exchanges import Exchange
 from partners.tcec102.ports import InboundLink, Route
 
+_REPLAY_SWEEP_S = 30.0
+"""How often old replay keys are dropped; a walk through a million of them takes a tenth of a second."""
 MAX_ADDRESSES = 10_000
 """Buckets after which those that are full again are forgotten; forgetting one changes nothing for its caller."""
 
@@ -70,12 +72,15 @@ class TokenBuckets:
 
     def allow(self, base: str, remote: str) -> bool:
         """Take one call out of the bucket, if one is left."""
-        now = self._now()
+        now, key = self._now(), (base, remote)
         with self._lock:
-            bucket = self._buckets.get((base, remote)) or self._new_bucket((base, remote), now)
-            level = min(self._burst, bucket[0] + (now - bucket[1]) * self._rate)
+            bucket = self._buckets.get(key) or self._new_bucket(key, now)
+            level = bucket[0] + (now - bucket[1]) * self._rate
+            bucket[1] = now
+            if level > self._burst:
+                level = self._burst
             allowed = level >= 1
-            bucket[:] = (level - 1 if allowed else level, now)
+            bucket[0] = level - 1 if allowed else level
         return allowed
 
     def _new_bucket(self, key: tuple[str, str], now: float) -> list[float]:
@@ -84,6 +89,28 @@ class TokenBuckets:
             full_since = now - self._burst / self._rate
             self._buckets = {old: bucket for old, bucket in self._buckets.items() if bucket[1] > full_since}
         return self._buckets.setdefault(key, [self._burst, now])
+
+
+class MemoryReplays:
+    """Signed texts of one process, forgotten when they are too old to pass the time window anyway. Real time."""
+
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        self._now = now
+        self._lock = threading.Lock()
+        self._until: dict[bytes, float] = {}
+        self._sweep_at = 0.0
+
+    def is_new(self, key: bytes, keep_s: float) -> bool:
+        """True the first time within ``keep_s`` seconds."""
+        now = self._now()
+        with self._lock:
+            if now >= self._sweep_at:
+                self._until = {old: until for old, until in self._until.items() if until > now}
+                self._sweep_at = now + _REPLAY_SWEEP_S
+            seen = self._until.get(key, 0.0) > now
+            if not seen:
+                self._until[key] = now + keep_s
+        return not seen
 
 
 class MemorySink:

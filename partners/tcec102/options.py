@@ -50,7 +50,8 @@ class EnvelopeOptions:
     """Deviations of the envelope: case, signature, time, base64, encryption.
 
     ``plaintext_in`` / ``plaintext_out`` name interfaces whose Data is not encrypted; an inbound link with ``plaintext_in``
-    needs an address allow-list. ``max_skew_s`` None switches the time window off. ``seq_widths`` is (shortest, longest).
+    needs an address allow-list. ``max_skew_s`` None switches the time window off. ``refuse_replays`` refuses a signed text that came
+    before inside that window; never the pair of TimeStamp and Seq, which many senders repeat. ``seq_widths`` is (shortest, longest).
     """
 
     request_keys_in: KeyStyle | None = KeyStyle.UPPER
@@ -68,6 +69,7 @@ class EnvelopeOptions:
     time_formats_in: tuple[TimeFormat, ...] = (TimeFormat.SECONDS,)
     time_format_out: TimeFormat = TimeFormat.SECONDS
     max_skew_s: int | None = None
+    refuse_replays: bool = False
     seq_widths: tuple[int, int] = (4, 4)
     base64_line_breaks: bool = True
     empty_data: str | None = ""
@@ -82,6 +84,8 @@ class EnvelopeOptions:
         _check_choice("empty_data", self.empty_data, {"", None, "encrypt_{}"})
         _check_template("request_signing", self.request_signing, _REQUEST_NAMES)
         _check_template("response_signing", self.response_signing, _RESPONSE_NAMES)
+        if self.refuse_replays and self.max_skew_s is None:
+            raise ConfigurationError("refuse_replays needs max_skew_s, which bounds what has to be remembered")
         if not self.time_formats_in:
             raise ConfigurationError("time_formats_in is empty")
         if not 1 <= self.seq_widths[0] <= self.seq_widths[1]:

@@ -114,5 +114,13 @@ class RateLimiter(Protocol):
         ...  # pragma: no cover
 
 
+class ReplayMemory(Protocol):
+    """Which signed texts have come lately. Called only for links that refuse replays."""
+
+    def is_new(self, key: bytes, keep_s: float) -> bool:
+        """True the first time within ``keep_s`` seconds, and remember it; one step, so that of two at once one is new."""
+        ...  # pragma: no cover
+
+
 Handler = Callable[[InboundLink, dict[str, Any]], Mapping[str, Any]]
 """Answers one interface: the validated body in, the answer's body out. May raise ``BusinessError`` or ``Busy``."""

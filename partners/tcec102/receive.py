@@ -12,6 +12,7 @@ The HTTP status is always 200.
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -37,6 +38,7 @@ from partners.tcec102.errors import (
     OversizedBody,
     RateLimited,
     Refusal,
+    Replayed,
     SystemFailure,
     TokenRefused,
     UnknownInterface,
@@ -44,8 +46,9 @@ from partners.tcec102.errors import (
 )
 from partners.tcec102.exchanges import Direction, Exchange, ExchangeSink, record_safely
 from partners.tcec102.keys import KeySet
+from partners.tcec102.memory import MemoryReplays
 from partners.tcec102.options import KeyStyle
-from partners.tcec102.ports import Handler, InboundLink, LinkDirectory, RateLimiter, TokenStore
+from partners.tcec102.ports import Handler, InboundLink, LinkDirectory, RateLimiter, ReplayMemory, TokenStore
 from partners.tcec102.timestamps import parse_timestamp
 from partners.tcec102.tokens import bearer_token, token_handler
 
@@ -80,7 +83,7 @@ class Door:
     """Everything a call needs, assembled once: contract, links, tokens, limiter, handlers by interface name, record.
 
     ``query_token`` is answered by the token store unless a handler is given. ``inline_handlers`` names handlers that never
-    block, which the edge then calls on its event loop.
+    block, which the edge then calls on its event loop. ``names`` and ``tokenless`` are all interfaces, and those without a token.
     """
 
     contract: Contract
@@ -92,8 +95,11 @@ class Door:
     sink: ExchangeSink | None = None
     inline_handlers: frozenset[str] = frozenset()
     max_body_bytes: int = MAX_BODY_BYTES
+    replays: ReplayMemory = field(default_factory=MemoryReplays)
     sampler: Sampler = field(default_factory=lambda: Sampler(CHECK_EVERY))
     meter: metrics.CallMeter = field(default_factory=lambda: metrics.CallMeter("in"))
+    names: frozenset[str] = field(init=False)
+    tokenless: frozenset[str] = field(init=False)
 
     def __post_init__(self) -> None:
         handlers = {TOKEN_INTERFACE: token_handler(self.tokens), **self.handlers}
@@ -101,6 +107,10 @@ class Door:
         if unknown:
             raise ConfigurationError(f"handlers of interfaces that the contract does not have: {unknown}")
         object.__setattr__(self, "handlers", handlers)
+        object.__setattr__(self, "names", frozenset(self.contract))
+        object.__setattr__(
+            self, "tokenless", frozenset(name for name in self.contract if not self.contract[name].needs_token)
+        )
 
 
 @dataclass(slots=True)
@@ -205,7 +215,7 @@ def finish(visit: Visit) -> Reply:
     door, call = visit.door, visit.call
     ret = RET_OK if visit.ret is None else visit.ret
     seconds = time.perf_counter() - visit.started
-    door.meter.count(visit.name if visit.name in door.contract else _OTHER, ret, seconds)
+    door.meter.count(visit.name if visit.name in door.names else _OTHER, ret, seconds)
     if visit.failed_check:
         metrics.REFUSALS.labels(visit.failed_check).inc()
     if door.sink is not None:
@@ -287,8 +297,23 @@ def _check_time(visit: Visit) -> None:
     shortest, longest = options.seq_widths
     if not (envelope.seq.isascii() and envelope.seq.isdigit() and shortest <= len(envelope.seq) <= longest):
         raise BadSeq(field="Seq")
-    if options.max_skew_s is not None and abs(visit.at - sent_at) > timedelta(seconds=options.max_skew_s):
+    if options.max_skew_s is not None:
+        _check_window(visit, sent_at, options.max_skew_s)
+
+
+def _check_window(visit: Visit, sent_at: datetime, max_skew_s: int) -> None:
+    if abs(visit.at - sent_at) > timedelta(seconds=max_skew_s):
         raise BadTimeStamp("outside the window", field="TimeStamp")
+    link = _proven(visit.link)
+    # A text can come back as long as its time stamp passes: from the earliest to the latest clock of the window.
+    if link.envelope.refuse_replays and not visit.door.replays.is_new(_replay_key(visit, link), 2.0 * max_skew_s):
+        raise Replayed(field="Data")
+
+
+def _replay_key(visit: Visit, link: InboundLink) -> bytes:
+    sent = _proven(visit.envelope)
+    text = f"{link.link_id}\n{sent.operator_id}\n{sent.data}\n{sent.timestamp}\n{sent.seq}"
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
 
 
 def _decrypt(visit: Visit) -> None:
@@ -348,8 +373,7 @@ def _answer_bytes(visit: Visit, link: InboundLink) -> bytes:
 
 
 def _needs_token(visit: Visit) -> bool:
-    interface = visit.door.contract.get(visit.name)
-    return interface is None or interface.needs_token
+    return visit.name not in visit.door.tokenless
 
 
 def _presented_token(visit: Visit) -> str | None:

@@ -45,17 +45,29 @@ class HttpPost(Protocol):
         ...  # pragma: no cover
 
 
-def new_session() -> requests.Session:
-    """A session that takes no proxies, certificates or passwords from the environment of the process."""
+def new_session(proxy: str | None = None, certificate: tuple[str, str] | None = None) -> requests.Session:
+    """A session that takes no proxies, certificates or passwords from the environment of the process, only those given.
+
+    ``certificate`` is our own: the PEM files of certificate and key.
+    """
     session = requests.Session()
     session.trust_env = False
+    session.cert = certificate
+    if proxy is not None:
+        session.proxies = {"http": proxy, "https": proxy}
     return session
 
 
 class ThreadSessions:
-    """One kept-alive session per thread, because a ``requests.Session`` is not made to be shared."""
+    """One kept-alive session per thread, because a ``requests.Session`` is not made to be shared.
 
-    def __init__(self) -> None:
+    :param proxy: address of the proxy through which everything goes.
+    :param certificate: PEM files of our certificate and its key.
+    """
+
+    def __init__(self, proxy: str | None = None, certificate: tuple[str, str] | None = None) -> None:
+        self._proxy = proxy
+        self._certificate = certificate
         self._local = threading.local()
         self._lock = threading.Lock()
         self._all: list[requests.Session] = []
@@ -64,7 +76,7 @@ class ThreadSessions:
         """Send with this thread's session."""
         session: requests.Session | None = getattr(self._local, "session", None)
         if session is None:
-            session = self._local.session = new_session()
+            session = self._local.session = new_session(self._proxy, self._certificate)
             with self._lock:
                 self._all.append(session)
         return session.post(url, **options)

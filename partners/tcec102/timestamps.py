@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import threading
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 from charging_core.clock import CHINA, Clock
 from partners.tcec102.options import TimeFormat
@@ -22,8 +23,11 @@ _PATTERN = {TimeFormat.SECONDS: "%Y%m%d%H%M%S", TimeFormat.MINUTES: "%Y%m%d%H%M"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
+@lru_cache(maxsize=256)
 def parse_timestamp(text: str, formats: tuple[TimeFormat, ...]) -> datetime:
     """The instant a TimeStamp names, aware, in UTC. The formats differ in length, so the order does not matter.
+
+    Remembered for a while, because the calls of one second carry the same text.
 
     :raises ValueError: the text has none of the agreed formats or is no date.
     """

@@ -38,7 +38,7 @@ class Caller:
     """A partner that seals its calls as a deviation demands."""
 
     def __init__(self, world: World, base: str = "/green/evcs/v1/") -> None:
-        self._world = world
+        self.door = world.door
         self._base = base
         self.stamp = f"{to_china(world.clock.now()):%Y%m%d%H%M%S}"
         self.seq = "0001"
@@ -53,7 +53,7 @@ class Caller:
         raw = orjson.dumps(self.change(sealed))
         authorization = f"{self.scheme}{self.token}" if self.token else None
         call = InboundCall(self._base, interface, raw, authorization, "127.0.0.1")
-        reply: dict[str, Any] = orjson.loads(receive(call, self._world.door).payload)
+        reply: dict[str, Any] = orjson.loads(receive(call, self.door).payload)
         return reply
 
     def opened(self, interface: str, body: dict[str, Any]) -> dict[str, Any]:

@@ -150,3 +150,40 @@ def test_long_texts_are_cut_but_their_size_is_known(world: World) -> None:
     assert row.request_bytes > 40_000
     assert len(str(row.request_body)) < 17_000
     assert len(str(row.request_raw)) < 17_000
+
+
+def test_an_unreadable_message_keeps_neither_itself_nor_others_off_the_record(world: World) -> None:
+    """Deeply nested garbage made the writer fail, and the two hundred exchanges of its batch vanished with it."""
+    sink = world.room.recorder.sink("partner", lambda _: world.tenant)
+    deep = b"[" * 1000 + b"]" * 1000
+    nested: Any = {}
+    for _ in range(3000):
+        nested = {"a": nested}
+    sink.record(exchange(1, at=world.clock.now()))
+    sink.record(exchange(2, at=world.clock.now(), request_raw=deep, ret=4003))
+    sink.record(exchange(3, at=world.clock.now(), request_body=nested))
+    rows = found(world)
+    assert [row.duration_ms for row in rows] == [3, 2, 1]
+    assert (rows[0].request_body, rows[0].interface) == (None, "query_token")
+
+
+def test_garbage_at_the_door_is_recorded_however_deep(world: World) -> None:
+    world.link()
+    raw = b'{"OperatorID":"X","Data":' + b"[" * 900 + b"]" * 900 + b"}"
+    requests.post(f"{world.fake.config.hub_base_url}/query_token", data=raw, timeout=5)
+    (row,) = found(world)
+    assert (row.ret, row.interface) == (4003, "query_token")
+
+
+def test_pruning_goes_in_small_steps(world: World) -> None:
+    sink = world.room.recorder.sink("partner", lambda _: world.tenant)
+    for number in range(5):
+        sink.record(exchange(number, at=world.clock.now() + timedelta(seconds=number)))
+    world.room.recorder.flush()
+    before = world.clock.now() + timedelta(seconds=4)
+    steps = []
+    for _ in range(3):
+        with world.db.system("test") as session:
+            steps.append(prune_exchanges(session, before, 3))
+    assert steps == [3, 1, 0]
+    assert [row.duration_ms for row in found(world)] == [4]

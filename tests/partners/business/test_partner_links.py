@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,9 @@ import pytest
 from pydantic import SecretStr, ValidationError
 
 from charging_core.changes import Action
+from charging_core.ids import new_id
+from charging_core.stations.model import Station
+from charging_core.tenants import Operator
 from partners.errors import LinkInvalid, UnknownLink
 from partners.model import PartnerLink, PartnerToken
 from partners.room import PartnerRoom
@@ -198,3 +202,56 @@ def test_a_link_that_cannot_be_opened_is_left_out_and_the_others_go_on(world: Wo
         row.inbound_keys, row.version = ["k1:00000000:AAAA"], 9
     world.room.book.refresh()
     assert [link.slug for link in world.room.book.of_tenant(world.tenant)] == ["demo-partner"]
+
+
+def test_a_station_code_means_the_links_own_operator(world: World) -> None:
+    """A code is unique inside one operator only: a listed S0001 must not open the S0001 of a sister company."""
+    with world.db.session(world.tenant) as session:
+        session.add(Operator(operator_id="MA5OTHER1", tenant_id=world.tenant, name="姊妹公司", tel="1"))
+        first = session.query(Station).one()
+        copied = ("code", "name", "area_code", "address", "service_tel", "location", "tariff_id", "changed_at")
+        members = {name: getattr(first, name) for name in copied}
+        session.add(Station(id=new_id(), operator_id="MA5OTHER1", **members))
+    for listed, seen in (
+        (["S0001"], {"MA5TEST01"}),
+        (["MA5OTHER1/S0001"], {"MA5OTHER1"}),
+        (["S0001", "MA5OTHER1/S0001"], {"MA5TEST01", "MA5OTHER1"}),
+    ):
+        link = world.link(stations=listed)
+        told = world.ask("query_stations_info", {})["StationInfos"]
+        assert {station["OperatorID"] for station in told} == seen
+        assert {one for one in ("MA5TEST01", "MA5OTHER1") if link.may_see(one, "S0001")} == seen
+
+
+def test_a_derivation_that_makes_two_stations_one_is_refused(world: World, tmp_path: Path) -> None:
+    path = tmp_path / "last.yaml"
+    path.write_text(
+        "{id: last, version: '1', display_name: {zh: 末, en: last}, status: partial, extends: textbook,"
+        " ids: {station_id: 'last(station.code, 3)'}}",
+        "utf-8",
+    )
+    spec = link_spec(profile=str(path))
+    assert changes_of(world, spec)
+    with world.db.session(world.tenant) as session:
+        first = session.query(Station).one()
+        copied = ("operator_id", "name", "area_code", "address", "service_tel", "location", "tariff_id", "changed_at")
+        session.add(Station(id=new_id(), code="T5001", **{name: getattr(first, name) for name in copied}))
+    with pytest.raises(LinkInvalid, match="001"):
+        changes_of(world, spec)
+
+
+@pytest.mark.postgresql(reason="SQLite has one writer: two changes never overlap there")
+def test_two_changes_at_once_never_end_in_one_version(world: World) -> None:
+    """Processes notice a change by its version alone; the second of two must not hide behind the first."""
+    world.link()
+    slow, fast = link_spec(world.fake.base_url, name="甲"), link_spec(world.fake.base_url, name="乙")
+    with ThreadPoolExecutor(1) as pool:
+        with world.db.session(world.tenant) as session:
+            save_link(session, world.clock, world.box, slow)
+            other = pool.submit(changes_of, world, fast)
+            with pytest.raises(TimeoutError):
+                other.result(timeout=0.3)
+        other.result(timeout=10)
+    with world.db.read(world.tenant) as session:
+        row = session.query(PartnerLink).one()
+        assert (row.name, row.version) == ("乙", 3)

@@ -9,16 +9,18 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from charging_core.orders.model import Origin
+from charging_core.orders.model import ChargeOrder, Origin
 from charging_core.orders.service import StartRequest, start_order
 from charging_core.orders.sweep import sweep_orders
 from charging_core.stations.model import Connector, ConnectorState
 from charging_core.stations.status import observe
 from charging_core.tariffs.periods import RateClass
 from partners.fake.faults import Fault
-from partners.model import PartnerDispute
+from partners.reconcile.model import PartnerDispute
+from partners.specs import save_link
 from partners.sweep import ChargeStatusSweep
-from tests.partners.business.conftest import OUR_KEYS, THEIR_KEYS, World
+from tests.partners.business.conftest import OUR_KEYS, THEIR_KEYS, World, link_spec
+from tests.support.seed import seed_operator
 from worker.api import State
 from worker.model import DeliveryAttempt, DestinationState
 
@@ -146,7 +148,7 @@ def test_a_disputed_order_is_a_case_and_never_retried(world: World) -> None:
     with world.db.read(world.tenant) as session:
         dispute = session.query(PartnerDispute).one()
     assert (dispute.link_id, dispute.start_charge_seq, dispute.state) == (link.id, seq, "open")
-    assert Decimal(dispute.total_yuan) == Decimal("33.55")
+    assert Decimal(dispute.total_yuan or 0) == Decimal("33.55")
     world.clock.advance(timedelta(days=2))
     assert world.deliver() == 0
 
@@ -293,7 +295,7 @@ def test_charge_status_every_50_seconds_from_the_start(world: World) -> None:
         world.reading(seq, "1.5")
         world.deliver()
     assert sum(planned) == 3
-    assert [row.object_version for row in world.deliveries(RUNNING)] == [1, 2, 3]
+    assert [row.object_version for row in world.deliveries(RUNNING)] == [50, 100, 150]
     assert {body["StartChargeSeqStat"] for body in world.received(RUNNING)} == {2}
     assert world.fake.summary()["violations"] == []
 
@@ -304,7 +306,7 @@ def test_missed_ticks_are_not_replayed_and_two_sweeps_plan_once(world: World) ->
     world.reading(seq)
     world.clock.advance(timedelta(seconds=512))
     assert (sweep_of(world).run(world.clock.now()), sweep_of(world).run(world.clock.now())) == (1, 0)
-    assert [row.object_version for row in world.deliveries(RUNNING)] == [10]
+    assert [row.object_version for row in world.deliveries(RUNNING)] == [500]
 
 
 def test_a_newer_sample_supersedes_one_that_is_still_waiting(world: World) -> None:
@@ -331,3 +333,44 @@ def test_the_sweep_stops_with_the_charge_and_knows_links_own_periods(world: Worl
     world.record(seq, {RateClass.FLAT: "1.0000"})
     world.clock.advance(timedelta(seconds=60))
     assert sweep.run(world.clock.now()) == 0
+
+
+def test_one_tenant_that_cannot_be_planned_does_not_silence_the_others(world: World) -> None:
+    world.link()
+    seq = world.begin()
+    world.reading(seq)
+    second = seed_operator(world.db, world.clock.now(), tenant_id="blue", number=2)
+    with world.db.session(second.tenant_id) as session:
+        save_link(session, world.clock, world.box, link_spec(world.fake.base_url, our_operator_id=second.operator_id))
+    world.room.book.refresh()
+    blue = world.room.book.by_slug(second.tenant_id, "demo-partner")
+    with world.db.session(second.tenant_id) as session:
+        request = StartRequest(
+            connector_code=second.connectors[0], origin=Origin.PARTNER, link_id=blue.id, start_charge_seq=f"B{seq[1:]}"
+        )
+        order = start_order(session, world.context, request).order
+        assert order is not None
+        order.state, order.started_at = "charging", world.clock.now()
+        order.operator_id = "GONE"  # its snapshot cannot be made
+    sweep = sweep_of(world)
+    world.clock.advance(timedelta(seconds=50))
+    assert sweep.run(world.clock.now()) == 1
+    with world.db.session(second.tenant_id) as session:
+        session.query(ChargeOrder).one().operator_id = second.operator_id
+    assert sweep.run(world.clock.now()) == 1  # it was not forgotten
+    assert sweep.run(world.clock.now()) == 0
+
+
+@pytest.mark.parametrize(("before", "after"), [(20, 50), (50, 20), (7, 50)])
+def test_a_link_may_change_its_period_while_charges_run(world: World, before: int, after: int) -> None:
+    """Ticks were counted, so that a longer period fell silent until it had caught up with the old count."""
+    world.link(timing={"charge_status_s": before})
+    sweep = sweep_of(world)
+    seq = world.begin()
+    world.reading(seq)
+    world.clock.advance(timedelta(seconds=400))
+    assert sweep.run(world.clock.now()) == 1
+    world.link(timing={"charge_status_s": after})
+    world.clock.advance(timedelta(seconds=after + 10))
+    assert sweep.run(world.clock.now()) == 1
+    assert sweep_of(world).run(world.clock.now()) == 0

@@ -107,6 +107,19 @@ def test_station_information(textbook: Profile, contract: Contract) -> None:
     assert contract["query_stations_info"].reply.violations(page) == []
 
 
+@pytest.mark.parametrize(
+    ("owner", "told"), [(None, "MA5DEMO01"), ("91330106MA5DEMO027", "MA5DEMO02"), ("MA5DEMO03", "MA5DEMO03")]
+)
+def test_the_owner_is_told_by_its_nine_characters(
+    textbook: Profile, contract: Contract, owner: str | None, told: str
+) -> None:
+    """A station may be declared with the owner's 18-character credit code; of that the characters 9-17 are the code (9.2)."""
+    scope = scope_of("station", samples.station() | {"owner_id": owner})
+    rendered = render(textbook, "StationInfo", scope, samples.NOW)
+    assert rendered.problems == ()
+    assert rendered.body["EquipmentOwnerID"] == told
+
+
 def test_charge_status_while_charging(textbook: Profile, contract: Contract) -> None:
     sample = {
         "at": samples.NOW,
@@ -160,6 +173,8 @@ def test_the_stop_result_says_stopped_while_the_record_is_awaited(textbook: Prof
     assert textbook.interface("notification_stop_charge_result").wanted(scope)
     body = render(textbook, "notification_stop_charge_result", scope, samples.NOW).body
     assert (body["StartChargeSeqStat"], body["SuccStat"], body["FailReason"]) == (4, 0, 0)
+    by_us = scope_of("stop_result", samples.order(stop_asked_by="platform"))
+    assert textbook.interface("notification_stop_charge_result").wanted(by_us)
     by_driver = scope_of("stop_result", samples.order(stop_asked_by=None))
     assert not textbook.interface("notification_stop_charge_result").wanted(by_driver)
 

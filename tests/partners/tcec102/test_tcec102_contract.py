@@ -17,22 +17,25 @@ from partners.tcec102.contract import Contract, Side
 from partners.tcec102.errors import ConfigurationError, InvalidBody, UnwritableBody
 from partners.tcec102.options import BodyOptions, NumberStyle, WriteOptions
 
-SERVED = {
+BY_CPO = {
     "query_stations_info",
     "query_station_status",
+    "query_station_stats",
     "query_equip_auth",
     "query_equip_business_policy",
     "query_start_charge",
     "query_equip_charge_status",
     "query_stop_charge",
 }
-CALLED = {
+BY_MSP = {
+    "check_charge_orders",
     "notification_stationStatus",
     "notification_start_charge_result",
     "notification_equip_charge_status",
     "notification_stop_charge_result",
     "notification_charge_order_info",
 }
+DIALECTS = {"notification_stationInfo", "notification_stationFee"}
 SEQ = "987654321240102030405000001"
 ORDER: dict[str, Any] = {
     "StartChargeSeq": SEQ,
@@ -67,11 +70,15 @@ def exact(value: Any) -> Any:
 # ----------------------------------------------------------------------------------------------------------- document
 
 
-def test_the_interfaces_of_this_edition_and_our_side_of_them(contract: Contract) -> None:
-    assert set(contract) == SERVED | CALLED | {"query_token"}
-    assert {name for name in contract if contract[name].side is Side.SERVER} == SERVED
-    assert {name for name in contract if contract[name].side is Side.CLIENT} == CALLED
-    assert contract["query_token"].side is Side.BOTH
+def test_all_fifteen_interfaces_of_the_standard_on_both_sides_and_the_dialects(contract: Contract) -> None:
+    assert len(BY_CPO | BY_MSP) == 14
+    assert set(contract) == BY_CPO | BY_MSP | {"query_token"} | DIALECTS
+    document = openapi.load("tcec102")["paths"]
+    implementers = {path.removeprefix("/"): item["post"]["x-tcec-implementer"] for path, item in document.items()}
+    assert {name for name, side in implementers.items() if side == "cpo"} == BY_CPO
+    assert {name for name, side in implementers.items() if side == "msp"} == BY_MSP | DIALECTS
+    assert {name for name in contract if contract[name].side is Side.BOTH} >= BY_CPO | BY_MSP | {"query_token"}
+    assert {path.removeprefix("/") for path, item in document.items() if item["post"].get("x-tcec-dialect")} == DIALECTS
     assert [name for name in contract if not contract[name].needs_token] == ["query_token"]
 
 
