@@ -30,8 +30,6 @@ def upgrade(database_url: str, revision: str = "head") -> str | None:
     with _engine(database_url) as engine, engine.begin() as connection:
         if connection.dialect.name == "postgresql":
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK_KEY})
-        if head() is None:  # a checkout whose first migration is not written yet
-            load_models().create_all(connection)
         command.upgrade(_config(connection), revision)
         protect_all(connection, scoped_tables())
         return MigrationContext.configure(connection).get_current_revision()
