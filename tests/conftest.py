@@ -71,6 +71,7 @@ def pytest_report_header(config: pytest.Config) -> str:
     return f"leg: {config.getoption('--leg')} on {servers}"
 
 
+@pytest.hookimpl(tryfirst=True)  # the groups must be there before the parallel runner looks for them
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Keep what belongs to the leg; the rest is reported as deselected."""
     leg = str(config.getoption("--leg"))

@@ -170,7 +170,7 @@ STEP = st.tuples(
 
 @pytest.mark.sqlite(reason="the histories are of one connector and one writer; races have their own tests")
 @settings(
-    max_examples=40,
+    max_examples=20,
     deadline=None,
     # Without shrinking: each history takes a database of its own, and 20 steps can be read as they are.
     phases=[Phase.explicit, Phase.reuse, Phase.generate],
