@@ -93,7 +93,8 @@ class ChargeStatusSweep:
         with self._db.read(tenant_id) as session:
             plans = list(_plans(session, due))
         with self._db.session(tenant_id) as session:
-            return len(enqueue(session, plans, self._clock, tenant_id))
+            running = _still_running(session, due)
+            return len(enqueue(session, [p for p in plans if p.object_key in running], self._clock, tenant_id))
 
     def _present(self, session: HubSession, now: datetime) -> Iterator[_Tick]:
         running = select(ChargeOrder.id, ChargeOrder.tenant_id, ChargeOrder.link_id, ChargeOrder.started_at).where(
@@ -120,6 +121,14 @@ def _ticks(link: Link, started_at: datetime, now: datetime) -> Iterator[tuple[Co
         due_s = int((now - started_at).total_seconds()) // period_s * period_s
         if due_s > 0:
             yield interface, due_s
+
+
+def _still_running(session: HubSession, due: Iterable[_Tick]) -> set[str]:
+    """The orders whose end has not been told meanwhile; held so until the pushes are planned, or one would follow the end."""
+    wanted = select(ChargeOrder.id).where(
+        ChargeOrder.id.in_({one.order_id for one in due}), ChargeOrder.state.in_(_RUNNING), ~ChargeOrder.stop_told
+    )
+    return set(session.scalars(wanted.order_by(ChargeOrder.id).with_for_update(read=True)))
 
 
 def _plans(session: HubSession, due: Iterable[_Tick]) -> Iterator[PlannedDelivery]:

@@ -13,6 +13,9 @@ import orjson
 
 HIDDEN = "***"
 
+MAX_DEPTH = 24
+"""Levels that are looked into; no message of the standard has more than six. A sender must not decide how deep we recurse."""
+
 _SECRETS = (
     "OperatorSecret",
     "DataSecret",
@@ -49,14 +52,19 @@ def mask_text(text: str, head: int, tail: int) -> str:
 def mask(value: Any) -> Any:
     """A copy of an opened body with secrets and personal data hidden; the original is not touched.
 
-    A text that is itself a JSON object or list (some partners nest bodies so) is masked inside.
+    A text that is itself a JSON object or list (some partners nest bodies so) is masked inside. What lies deeper than `MAX_DEPTH`
+    is hidden altogether.
     """
+    return _mask(value, MAX_DEPTH)
+
+
+def _mask(value: Any, depth: int) -> Any:
     if isinstance(value, dict):
-        return {name: _mask_member(name, item) for name, item in value.items()}
+        return {name: _mask_member(name, item, depth - 1) for name, item in value.items()} if depth else HIDDEN
     if isinstance(value, list | tuple) and not isinstance(value, orjson.Fragment):
-        return [mask(item) for item in value]
+        return [_mask(item, depth - 1) for item in value] if depth else HIDDEN
     if isinstance(value, str) and value[:1] in ("{", "["):
-        return _mask_nested(value)
+        return _mask_nested(value, depth - 1) if depth else HIDDEN
     return value
 
 
@@ -94,19 +102,19 @@ _PATTERN = re.compile(
 )
 
 
-def _mask_member(name: str, item: Any) -> Any:
+def _mask_member(name: str, item: Any, depth: int) -> Any:
     rule = _RULES.get(name.strip().lower())
     if rule is None:
-        return mask(item)
+        return _mask(item, depth)
     if item is None or item == "":
         return item
     return rule(item) if isinstance(item, str) else HIDDEN
 
 
-def _mask_nested(text: str) -> str:
+def _mask_nested(text: str, depth: int) -> str:
     try:
         inner = orjson.loads(text)
     except orjson.JSONDecodeError:
         return _PATTERN.sub(rb'\g<1>"' + HIDDEN.encode() + b'"', text.encode("utf-8", "replace")).decode("utf-8")
-    masked = mask(inner)
+    masked = _mask(inner, depth)
     return text if masked == inner else orjson.dumps(masked).decode("utf-8")

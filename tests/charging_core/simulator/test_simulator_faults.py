@@ -107,6 +107,7 @@ def test_duplicate_records_go_out_at_once(manual_clock: ManualClock) -> None:
     async def story(stage: Scene) -> None:
         await charge_six_minutes(stage)
         await stage.platform.wait(0x3B, 3)
+        await stage.settled()
         stage.advance(400)
         await stage.settled()
         records = stage.platform.all(0x3B)
