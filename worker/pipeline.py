@@ -137,7 +137,7 @@ class Pipeline:
         return self.real_clock.now() + timedelta(seconds=work.policy.timeout_s + self.settings.lease_margin_s)
 
     def _send(self, work: Work) -> None:
-        faultpoints.hit("worker.before_send")
+        faultpoints.hit("worker.before_send", work.row.interface)
         began = time.monotonic()
         try:
             work.exchange = work.driver.send(work.delivery, work.body)
@@ -146,7 +146,7 @@ class Pipeline:
             took = int((time.monotonic() - began) * 1000)
             work.exchange = Exchange(answer_text=type(error).__name__, error="internal", duration_ms=took)
         ATTEMPT_SECONDS.labels(work.driver.kind).observe(time.monotonic() - began)
-        faultpoints.hit("worker.after_send")
+        faultpoints.hit("worker.after_send", work.row.interface)
 
     def _verdict(self, work: Work, exchange: Exchange) -> Verdict:
         if exchange.error == "internal":

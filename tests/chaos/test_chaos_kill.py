@@ -55,7 +55,7 @@ def test_a_worker_killed_between_settlement_and_push_tells_the_bill_once(
     stage: Stage, tmp_path: Path, point: str, calls: int
 ) -> None:
     seq = settled_but_not_told(stage)
-    with standing_still(stage, "worker", point, tmp_path) as marker:
+    with standing_still(stage, "worker", f"{point}:{ORDER_PUSH}", tmp_path) as marker:
         stage.until("its push stands at the fault point", lambda: _under_way(stage, seq) and marker.exists())
         if point == "worker.after_send":
             stage.until("the partner got the push", lambda: len(_taken(stage, seq)) == 1)
