@@ -141,9 +141,9 @@ def _order_deliveries(stage: Stage, seq: str) -> list[dict[str, Any]]:
 
 
 def _under_way(stage: Stage, seq: str) -> bool:
-    """The push is leased and its attempt is written, so it has passed everything up to the fault point."""
+    """The push is leased and counts an attempt that has no result yet, so it has passed everything up to the fault point."""
     return any(
-        push["state"] == "leased" and push["attempts"] and push["attempts"][-1]["outcome"] is None
+        push["state"] == "leased" and push["attempt_count"] > len(push["attempts"])
         for push in _order_deliveries(stage, seq)
     )
 
