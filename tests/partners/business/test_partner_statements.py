@@ -159,6 +159,6 @@ def test_a_sweep_holds_the_writer_for_the_ledger_only(world: World) -> None:
     with statements() as seen:
         assert sweep.run(world.clock.now()) == 1
     reads = [text for text in seen if text.startswith("SELECT")]
-    assert len(reads) <= 4
+    assert len(reads) <= 5
     first_write = next(number for number, text in enumerate(seen) if text.startswith("INSERT"))
     assert not [text for text in seen[first_write:] if "charge_order" in text]
