@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
 import pytest
@@ -152,7 +152,7 @@ def test_the_money_is_the_same_everywhere(stage: Stage, charges: Charges, name: 
     assert Decimal(told["TotalMoney"]) == Decimal(ours["total_fee"])
     assert Decimal(told["TotalElecMoney"]) == Decimal(ours["elec_fee"])
     assert Decimal(told["TotalSeviceMoney"]) == Decimal(ours["service_fee"])
-    assert Decimal(told["TotalPower"]) == round(Decimal(ours["energy_kwh"]), 2)
+    assert Decimal(told["TotalPower"]) == Decimal(ours["energy_kwh"]).quantize(Decimal("0.01"), ROUND_HALF_UP)
     assert [Decimal(d["DetailElecMoney"]) for d in told["ChargeDetails"]] == [Decimal(d["elec_fee"]) for d in lines]
     reported = stage.regulator_order(seq)
     assert Decimal(reported["TotalMoney"]) == Decimal(ours["total_fee"])

@@ -131,7 +131,7 @@ def test_a_wrong_member_is_named(client: TestClient, tokens: Tokens, body: dict[
 
 def test_a_start_is_answered_with_its_reason(client: TestClient, tokens: Tokens) -> None:
     answer = client.post(
-        "/api/app/v1/orders", headers=tokens.demo, json={"connector": "3201060000000301", "request_id": "r1"}
+        "/api/app/v1/orders", headers=tokens.demo, json={"connector": "3201060000000301", "request_id": "offline"}
     )
     assert (answer.status_code, answer.json()["reason"]) == (409, "offline")
 
