@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
@@ -18,6 +19,7 @@ import structlog
 from charging_core.clock import ManualClock
 from charging_core.db import Database
 from tests.support.databases import Databases, FreshDatabase, PostgresDatabases, SqliteDatabases
+from tests.support.parallel import Together, turn
 from tests.support.processes import ServersError
 from tests.support.servers import PostgresServer, RedisServer, postgres_server, redis_server
 
@@ -71,27 +73,21 @@ def pytest_report_header(config: pytest.Config) -> str:
     return f"leg: {config.getoption('--leg')} on {servers}"
 
 
-@pytest.hookimpl(tryfirst=True)  # the groups must be there before the parallel runner looks for them
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Keep what belongs to the leg; the rest is reported as deselected."""
+    """Keep what belongs to the leg, the longest first; the rest is reported as deselected."""
     leg = str(config.getoption("--leg"))
-    for item in items:
-        _keep_together(item)
     kept = [item for item in items if _belongs(item, leg)]
     dropped = [item for item in items if not _belongs(item, leg)]
     if dropped:
         config.hook.pytest_deselected(items=dropped)
-        items[:] = kept
+    items[:] = sorted(kept, key=lambda item: turn(item.nodeid))
 
 
-SHARED = {"e2e": "stage", "chaos": "stage", "packaging": "packaging", "conformance": "conformance"}
-"""Folders whose tests share something that takes long to start: they stay together in one of the parallel processes."""
-
-
-def _keep_together(item: pytest.Item) -> None:
-    for folder, group in SHARED.items():
-        if folder in item.path.parts:
-            item.add_marker(pytest.mark.xdist_group(group))
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Together:
+    """Our own way to share the suite between processes."""
+    config.option.loadscopereorder = False  # ours is the order of collection
+    return Together(config, log)
 
 
 def _belongs(item: pytest.Item, leg: str) -> bool:

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from hub.demo.cast import FIXED_PORTS
 from hub.demo.run import Demo, DemoOptions
+from hub.demo.story import PATIENCE_S
 
 
 def register(app: typer.Typer) -> None:
@@ -36,6 +37,10 @@ def demo(
             help="让一方出错, 如 partner=500 / make a party misbehave: partner, regulator, isecure, camera",
         ),
     ] = None,
+    patience: Annotated[
+        float,
+        typer.Option(min=1, metavar="SECONDS", help="每一幕最多等待的秒数 / longest wait of each act, in seconds"),
+    ] = PATIENCE_S,
 ) -> None:
     """完整演示一次充电: 桩、伙伴、监管、停车 / play one whole charge: pile, partner, regulator, parking.
 
@@ -48,6 +53,7 @@ def demo(
         web_port=web_port,
         pile_port=pile_port,
         faults=dict(_fault(text) for text in fault or ()),
+        patience_s=patience,
     )
     try:
         code = Demo(options, Console(stderr=as_json)).run()

@@ -31,7 +31,7 @@ from hub.demo.evidence import Evidence
 from hub.demo.folder import DemoFolder
 from hub.demo.result import build_result
 from hub.demo.screen import LiveScreen, QuietScreen, print_summary
-from hub.demo.story import SLOW, ActFailed, Screen, Story, start_time
+from hub.demo.story import PATIENCE_S, SLOW, ActFailed, Screen, Story, start_time
 from hub.logging_setup import configure_logging
 from hub.migrate import upgrade
 from hub.processes import HubProcess
@@ -41,7 +41,10 @@ from parking.model import ParkConnection
 
 @dataclass(frozen=True, kw_only=True)
 class DemoOptions:
-    """`once`: end after the story, on free ports. `faults`: party to fault, as the fakes' `--fault` takes it."""
+    """`once`: end after the story, on free ports. `faults`: party to fault, as the fakes' `--fault` takes it.
+
+    `patience_s`: real seconds for each act of the story.
+    """
 
     folder: Path = Path(".hub-demo")
     once: bool = False
@@ -49,6 +52,7 @@ class DemoOptions:
     web_port: int = 8080
     pile_port: int = 8768
     faults: Mapping[str, str] = field(default_factory=dict)
+    patience_s: float = PATIENCE_S
 
 
 class Demo:
@@ -109,7 +113,7 @@ class Demo:
         self._cast.start_piles(piles, hub.pile_port)
         self._cast.wait_ready("partner", "regulator", "isecure", "camera", "piles")
         screen.done(f"已应用 examples/operator.yaml; {len(piles)} 台桩已登录 / applied; piles logged in")
-        return Story(self._cast, db, hub.container.clock, piles[0]["code"], screen)
+        return Story(self._cast, db, hub.container.clock, piles[0]["code"], screen, self._options.patience_s)
 
     def _apply(self, hub: HubProcess, db: Database) -> None:
         text = resources.files("hub").joinpath("examples/operator.yaml").read_text(encoding="utf-8")

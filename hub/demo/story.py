@@ -21,8 +21,8 @@ from hub.demo.evidence import Evidence
 CHARGE_MINUTES = 40
 SLOW, FAST, NORMAL = 6.0, 120.0, 1.0
 """Hand-shakes run slowly, since deadlines of seconds must not be missed by a busy machine; the charge itself runs fast."""
-ACT_S = 30.0
-"""Real seconds that an act may take before it counts as failed."""
+PATIENCE_S = 30.0
+"""Real seconds that a party may take before its act counts as failed, unless the caller says otherwise."""
 _LOOK_S = 0.05
 FIRST_CONNECTOR = 1
 
@@ -61,6 +61,7 @@ class Story:
     clock: Clock
     pile_code: str
     screen: Screen
+    patience_s: float = PATIENCE_S
     start_charge_seq: str = field(default="", init=False)
 
     @property
@@ -106,7 +107,7 @@ class Story:
         )
         ends_at = self.clock.now() + timedelta(minutes=CHARGE_MINUTES)
         self._set_speed(FAST)
-        self._until("the charge has lasted its time", lambda: self._watch() >= ends_at, ACT_S + CHARGE_MINUTES)
+        self._until("the charge has lasted its time", lambda: self._watch() >= ends_at, CHARGE_MINUTES)
         self._set_speed(SLOW)
         self.screen.done("采样、状态推送持续进行 / samples and status pushes went on all the time")
 
@@ -158,7 +159,8 @@ class Story:
         with self.db.read(TENANT) as session:
             return session.scalars(select(Connector.state).where(Connector.code == self.connector)).one_or_none()
 
-    def _until(self, wanted: str, holds: Callable[[], bool], seconds: float = ACT_S) -> None:
+    def _until(self, wanted: str, holds: Callable[[], bool], more_s: float = 0) -> None:
+        seconds = self.patience_s + more_s
         deadline = time.monotonic() + seconds
         while not holds():
             if time.monotonic() > deadline:

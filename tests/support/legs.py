@@ -24,7 +24,7 @@ LINT = (
     ("lint-imports",),
 )
 PYTEST_LEGS = ("sqlite", "postgresql")
-PARALLEL = ("-n", "2", "--dist", "loadgroup")
+PARALLEL = ("-n", "2", "--dist", "loadscope")
 """Two processes: what a small machine has cores for. Each brings up servers of its own."""
 PAGES = "pages"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
