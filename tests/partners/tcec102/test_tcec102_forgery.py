@@ -65,6 +65,9 @@ class Counting:
 
 
 CONTRACT = Contract.standard()
+ANY_TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
+STORABLE = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
+"""Texts of a body: no NUL, which PostgreSQL cannot store and the reader refuses."""
 
 
 def message(number: int) -> dict[str, str]:
@@ -228,11 +231,12 @@ def test_any_bytes_are_refused_in_words_of_the_standard(raw: bytes) -> None:
 
 
 @settings(max_examples=100, deadline=None)
-@given(ret=st.integers(-1, 9999), msg=st.text(max_size=40), body=st.none() | st.dictionaries(st.text(), st.integers()))
+@given(
+    ret=st.integers(-1, 9999),
+    msg=ANY_TEXT,
+    body=st.none() | st.dictionaries(STORABLE, st.integers(-(2**63), 2**63 - 1)),
+)
 def test_answers_go_round_and_one_changed_character_is_noticed(ret: int, msg: str, body: dict[str, int] | None) -> None:
-    surrogates = any("\ud800" <= letter <= "\udfff" for letter in msg + "".join(body or ()))
-    if surrogates or (body and any(not -(2**63) <= number < 2**63 for number in body.values())):
-        return
     raw = orjson.dumps(envelope.seal_reply(ret, msg, body, KEYS))
     opened = envelope.open_reply(raw, KEYS)
     assert (opened.ret, opened.msg, opened.verified) == (ret, msg, True)
