@@ -108,6 +108,12 @@ def _redis(config: pytest.Config) -> RedisServer:
 
 
 @pytest.fixture(scope="session")
+def postgres(request: pytest.FixtureRequest) -> PostgresServer | None:
+    """The PostgreSQL of this leg; none on SQLite."""
+    return request.config.stash[postgres_key]
+
+
+@pytest.fixture(scope="session")
 def databases(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Databases]:
     """The maker of databases of this leg, with its migrated template."""
     postgres = request.config.stash[postgres_key]
@@ -127,10 +133,17 @@ def fresh_database(databases: Databases) -> Iterator[FreshDatabase]:
     databases.drop(fresh)
 
 
+@pytest.fixture(scope="session")
+def opened() -> dict[str, Database]:
+    """`Database` objects by address. An engine keeps what it has compiled, which would be most of the work of a short test."""
+    return {}
+
+
 @pytest.fixture
-def db(fresh_database: FreshDatabase) -> Iterator[Database]:
+def db(fresh_database: FreshDatabase, opened: dict[str, Database]) -> Iterator[Database]:
     """A `Database` on a fresh database of this leg, as the program opens it (on PostgreSQL as `hub_app`)."""
-    database = Database(fresh_database.url, synchronous="NORMAL")
+    database = opened.get(fresh_database.url) or Database(fresh_database.url, synchronous="NORMAL")
+    opened[fresh_database.url] = database
     yield database
     database.close()
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -131,7 +131,7 @@ class FakeServer:
         """Bind and serve in threads; returns at once. Raises `OSError` when the port is taken."""
         self._server = HttpServer(self._address, self.answer)
         self._thread = threading.Thread(
-            target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, name=f"{type(self).__name__}-accept"
+            target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, name=f"{type(self).__name__}-accept"
         )
         self._thread.start()
         return self
@@ -165,6 +165,10 @@ class FakeServer:
         served = self._before(fault) or self._guarded(request, interface, fault)
         if fault and fault.kind == "close_after":
             served.reply = Reply(drop=True)
+        if fault and fault.kind in ("close_body", "twice"):
+            served.reply = replace(served.reply, torn=fault.kind == "close_body", twice=fault.kind == "twice")
+        if fault and fault.kind == "slow_body":
+            served.reply = replace(served.reply, drip_s=fault.seconds)
         entry: dict[str, Any] = {
             "direction": "in",
             "interface": interface,

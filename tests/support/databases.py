@@ -35,7 +35,7 @@ class Databases(Protocol):
     """Makes and drops databases of one kind."""
 
     def fresh(self) -> FreshDatabase:
-        """A database of its own with the present schema and no rows."""
+        """A database of its own with the present schema and no rows. Names of dropped ones come again."""
         ...
 
     def drop(self, database: FreshDatabase) -> None:
@@ -50,17 +50,19 @@ class SqliteDatabases:
         self._folder = folder
         self._template = folder / "template.sqlite"
         self._numbers = count(1)
+        self._free: list[Path] = []
         upgrade(f"sqlite:///{self._template}")
 
     def fresh(self) -> FreshDatabase:
         """A copied file."""
-        path = self._folder / f"test-{next(self._numbers)}.sqlite"
+        path = self._free.pop() if self._free else self._folder / f"test-{next(self._numbers)}.sqlite"
         shutil.copy(self._template, path)
         return FreshDatabase("sqlite", f"sqlite:///{path}", f"sqlite:///{path}")
 
     def drop(self, database: FreshDatabase) -> None:
-        """Delete the file with its write-ahead log."""
+        """Delete the file with its write-ahead log; the next test may have its name."""
         path = Path(str(make_url(database.url).database))
+        self._free.append(path)
         for suffix in ("", "-wal", "-shm"):
             path.with_name(path.name + suffix).unlink(missing_ok=True)
 
@@ -73,6 +75,7 @@ class PostgresDatabases:
         # Several runs may share one server (HUB_TEST_DATABASE_URL): every name carries this run's mark.
         self._prefix = f"hub_test_{uuid4().hex[:8]}"
         self._numbers = count(1)
+        self._free: list[str] = []
         self._template = f"{self._prefix}_template"
         with self._admin() as admin:
             ensure_roles(admin)
@@ -81,14 +84,16 @@ class PostgresDatabases:
 
     def fresh(self) -> FreshDatabase:
         """A clone of the template, owned by `hub_owner`."""
-        name = f"{self._prefix}_{next(self._numbers)}"
+        name = self._free.pop() if self._free else f"{self._prefix}_{next(self._numbers)}"
         with self._admin() as admin:
             _create(admin, name, self._template)
         return FreshDatabase("postgresql", self._url(APP, name), self._url(OWNER, name))
 
     def drop(self, database: FreshDatabase) -> None:
-        """Drop it; sessions that are still there are ended by the server."""
-        self._drop(str(make_url(database.url).database))
+        """Drop it; sessions that are still there are ended by the server. The next test may have its name."""
+        name = str(make_url(database.url).database)
+        self._drop(name)
+        self._free.append(name)
 
     def close(self) -> None:
         """Drop the template."""
