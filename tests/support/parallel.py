@@ -14,7 +14,7 @@ SHARED = {
     "packaging": "wheel",
     "e2e": "stage",
     "chaos": "stage",
-    "interop": "interop",
+    "interop": "stage",
     "conformance": "conformance",
 }
 """Folder of the tests: name of what they share."""
