@@ -6,7 +6,7 @@ Everything about words and delivery is the region profile's. No call of a regula
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import structlog
 
@@ -22,7 +22,7 @@ from municipal.planning import plan_event, told_as
 from municipal.profiles.schema import EVENTS
 from municipal.regulators import KIND, Regulator, enabled_regulators, find_regulator
 from partners.calling import TOKEN_REFUSED, UNWRITABLE, exchange_of
-from partners.profiles.engine import Problem, refresh_push_times
+from partners.profiles.engine import Problem, combine, refresh_push_times
 from partners.profiles.errors import ProfileError
 from worker.api import Body, Delivery, DriverDefaults, Exchange, Outcome, PlannedDelivery, Verdict
 from worker.errors import BodyRefused, NotReady
@@ -75,6 +75,17 @@ class RegulatorDriver(DriverDefaults):
         if rendered.problems:
             raise _refusal(delivery.interface, rendered.problems)
         return rendered.body
+
+    def combine(self, deliveries: Sequence[Delivery]) -> Body:
+        """The objects of several pushes as one list, where the profile has a `batch`."""
+        first = deliveries[0]
+        try:
+            opened = self._open(first)
+        except UNOPENABLE:
+            opened = None
+        if opened is None:  # `send` says so
+            return first.body or {}
+        return combine(opened.regulator.profile.engine, first.interface, [one.body or {} for one in deliveries])
 
     def send(self, delivery: Delivery, body: Body) -> Exchange:
         """One call of the regulator, with fresh push times."""

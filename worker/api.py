@@ -9,15 +9,18 @@ A room registers one `Driver` per destination kind (`partner`, `regulator`, `par
     send(delivery, body)      outside of any transaction; never raises for what the other side does
     judge(delivery, exchange) what the answer means
     on_finished(session, delivery, verdict)  in the transaction that ends the delivery
+
+A driver whose interfaces take several objects in one call is `Combining` besides. With a policy that has `batch`, `combine` makes one
+body of those of several deliveries, `send` is called once with it and the first delivery, `judge` once for each delivery.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, time
 from enum import StrEnum
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from charging_core.db import HubSession
 from charging_core.events import DomainEvent
@@ -26,6 +29,7 @@ from worker.policy import DeliveryPolicy
 
 __all__ = [
     "Body",
+    "Combining",
     "Delivery",
     "Destination",
     "Driver",
@@ -201,6 +205,15 @@ class Driver(Protocol):
 
     def on_finished(self, session: HubSession, delivery: Delivery, verdict: Verdict) -> None:
         """Called once in the transaction that ends the delivery as delivered, rejected or dead; scoped to its tenant."""
+        ...
+
+
+@runtime_checkable
+class Combining(Protocol):
+    """A driver that can send several deliveries of one interface in one call."""
+
+    def combine(self, deliveries: Sequence[Delivery]) -> Body:
+        """One call's body out of the (frozen) bodies of deliveries to one destination, in their order."""
         ...
 
 

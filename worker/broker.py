@@ -27,8 +27,9 @@ MAINTENANCE_CHANCE = 1_000_000
 """With these two a killed worker's messages are back after 11 s instead of 221 s (`specs/stack.md`)."""
 CONSUMERS = 2
 """Threads that take messages over: one prepares while the other waits for the database. Sending has threads of its own."""
-TOGETHER = 16
-"""Claims in one message: its cost is shared, and two processes still share what one of them claimed."""
+TOGETHER, PREFETCH = 8, 1
+"""Claims in one message, and messages that a process takes before it has room: their cost is shared, and two processes still share what
+one of them claimed."""
 CONSUMER_POLL_MS = 100
 """How long an idle consumer of Redis sleeps at most; half of it is the median delay it adds."""
 SOCKET_TIMEOUT_S = 5.0
@@ -55,6 +56,7 @@ class Broker:
         self._worker = dramatiq.Worker(
             self._broker, worker_threads=CONSUMERS, worker_timeout=CONSUMER_POLL_MS, queues={QUEUE}
         )
+        self._worker.queue_prefetch = PREFETCH
         self._worker.start()
 
     def submit(self, claims: Sequence[Claim]) -> None:

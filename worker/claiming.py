@@ -12,7 +12,7 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Integer, Row, String, Table, bindparam, literal, select, text, update
+from sqlalchemy import Integer, Row, String, Table, bindparam, func, select, text, update
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.sql.elements import TextClause
 
@@ -29,18 +29,19 @@ DESTINATION: Table = Base.metadata.tables[DestinationState.__tablename__]
 
 _SAME = "d.tenant_id = s.tenant_id AND d.destination_kind = s.kind AND d.destination_id = s.destination_id"
 _DUE = "d.state = 'waiting' AND d.next_attempt_at <= :now"
+# Not EXISTS: PostgreSQL would read every due delivery of the table into a hash rather than look once per destination.
 _WITH_WORK = f"""
 SELECT s.tenant_id, s.kind, s.destination_id, s.concurrency, s.consecutive_failures, s.open_until, s.next_call_at
 FROM destination_state s
 WHERE s.kind IN :kinds AND s.held = :no AND (s.next_call_at IS NULL OR s.next_call_at <= :soon)
   AND CASE WHEN s.open_until > :now
-    THEN EXISTS (SELECT 1 FROM delivery d WHERE {_SAME} AND {_DUE} AND d.failure_count > 0)
-    ELSE EXISTS (SELECT 1 FROM delivery d WHERE {_SAME} AND {_DUE}) END
+    THEN (SELECT 1 FROM delivery d WHERE {_SAME} AND {_DUE} AND d.failure_count > 0 LIMIT 1)
+    ELSE (SELECT 1 FROM delivery d WHERE {_SAME} AND {_DUE} LIMIT 1) END IS NOT NULL
 ORDER BY s.kind, s.destination_id
 """  # noqa: S608 - constants only
 
 _OF = "{one}.tenant_id = {tenant} AND {one}.destination_kind = {kind} AND {one}.destination_id = {destination}"
-_FREE = """NOT EXISTS (
+FREE = """NOT EXISTS (
   SELECT 1 FROM delivery e WHERE e.lane = d.lane AND e.state IN ('waiting', 'leased', 'held')
   AND (e.lane_order, e.id) < (d.lane_order, d.id))"""
 # Two ordered looks, each along its own index: what is urgent (if anything is), then the rest. A failing destination only gets its
@@ -49,14 +50,14 @@ _NEXT = f"""
 SELECT {{place}} AS place, 0 AS turn, urgent.* FROM (
   SELECT d.priority AS priority, d.urgent_at AS moment, d.lane_order AS lane_order, d.id AS id
   FROM delivery d WHERE {_OF.replace("{one}", "d")} AND d.state = 'waiting' AND COALESCE(d.next_attempt_at, :now) <= :now
-  AND COALESCE(d.urgent_at, :now) <= :now AND d.urgent_at IS NOT NULL {{probe}} AND {_FREE} AND EXISTS (
+  AND COALESCE(d.urgent_at, :now) <= :now AND d.urgent_at IS NOT NULL {{probe}} AND {FREE} AND EXISTS (
     SELECT 1 FROM delivery u WHERE {_OF.replace("{one}", "u")} AND u.state = 'waiting' AND u.urgent_at <= :now)
   ORDER BY d.priority, d.urgent_at, d.lane_order, d.id LIMIT {{limit}}) AS urgent
 UNION ALL
 SELECT {{place}} AS place, 1 AS turn, rest.* FROM (
   SELECT d.priority AS priority, d.next_attempt_at AS moment, 0 AS lane_order, d.id AS id
   FROM delivery d WHERE {_OF.replace("{one}", "d")} AND d.state = 'waiting' AND COALESCE(d.next_attempt_at, :now) <= :now
-  AND (d.urgent_at IS NULL OR d.urgent_at > :now) {{probe}} AND {_FREE}
+  AND (d.urgent_at IS NULL OR d.urgent_at > :now) {{probe}} AND {FREE}
   ORDER BY d.priority, d.next_attempt_at, d.id LIMIT {{limit}}) AS rest
 """  # noqa: S608 - constants only
 _RETRIES = "AND d.failure_count > 0"
@@ -90,12 +91,13 @@ _with_work = (
         DESTINATION.c.next_call_at,
     )
 )
-# The time is asked for so that both planners walk the small index of leased rows.
+# The owner is asked for so that both planners walk the small index of leased rows.
 _busy = text(
-    "SELECT tenant_id, destination_kind, destination_id, lease_owner FROM delivery "
-    "WHERE state = 'leased' AND lease_until IS NOT NULL"
+    "SELECT tenant_id, destination_kind, destination_id, lease_owner, call_id FROM delivery "
+    "WHERE state = 'leased' AND lease_owner IS NOT NULL"
 )
-_waiting = DELIVERY.c.state == literal(State.WAITING.value, literal_execute=True)
+still_waiting = func.coalesce(DELIVERY.c.state, "") == State.WAITING.value
+"""For rows that are found by their keys. So written that no planner takes an index of all that waits for the shorter way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,9 +132,12 @@ def destinations_with_work(session: HubSession, kinds: Sequence[str], now: datet
 
 
 def under_way(session: HubSession) -> Iterable[tuple[Key, str | None]]:
-    """Destination and owner of every leased delivery; there are never more than the workers have room for."""
-    for tenant, kind, destination, owner in session.connection().execute(_busy):
-        yield (tenant, kind, destination), owner
+    """Destination and owner of every call under way or at hand; there are never more than the workers have room for."""
+    seen = set()
+    for tenant, kind, destination, owner, call in session.connection().execute(_busy):
+        if call is None or call not in seen:
+            yield (tenant, kind, destination), owner
+            seen.add(call)
 
 
 def next_ids(session: HubSession, shares: Sequence[Share], now: datetime) -> list[str]:
@@ -192,7 +197,7 @@ _LEASE = (
     .where(
         DELIVERY.c.id.in_(
             select(DELIVERY.c.id)
-            .where(DELIVERY.c.id.in_(bindparam("ids", expanding=True)), _waiting)
+            .where(DELIVERY.c.id.in_(bindparam("ids", expanding=True)), still_waiting)
             .order_by(DELIVERY.c.id)
             .with_for_update(skip_locked=True)
         )

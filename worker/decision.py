@@ -17,6 +17,7 @@ _FINAL = {
 }
 LADDER_ENDED = "retry ladder ended"
 EXPIRED = "expired"
+LANE_HELD = "lane held until confirmed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,15 +30,31 @@ class Finish:
 
 @dataclass(frozen=True, slots=True)
 class Again:
-    """The delivery waits until `at`. `counts`: the failure is a step on the ladder. `verdict` is None for a mere postponement."""
+    """The delivery waits until `at`. `counts`: the failure is a step on the ladder. `verdict` is None for a mere postponement.
+
+    `alone`: it shares no call any more.
+    """
 
     at: datetime
     counts: bool
     verdict: Verdict | None
     reason: str
+    alone: bool = False
 
 
-Decision = Finish | Again
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """The delivery could not be delivered and keeps its lane: it is held until somebody releases or discards it."""
+
+    verdict: Verdict
+
+    @property
+    def reason(self) -> str:
+        """Why, in one line."""
+        return f"{LANE_HELD}: {describe(self.verdict)}"[:300]
+
+
+Decision = Finish | Again | Hold
 
 
 def decide(
@@ -48,6 +65,14 @@ def decide(
     A configuration failure does not use up the ladder: the delivery stays due, and waits because its destination is held, or
     one ladder step as long as `hold_after` is not reached. `key` (the delivery's id) spreads retries of many deliveries.
     """
+    decision = _decide(policy, verdict, failures, now, deadline, key)
+    undelivered = isinstance(decision, Finish) and decision.state is not State.DELIVERED
+    return Hold(decision.verdict) if undelivered and policy.hold_lane and decision.verdict else decision
+
+
+def _decide(
+    policy: DeliveryPolicy, verdict: Verdict, failures: int, now: datetime, deadline: datetime | None, key: str
+) -> Finish | Again:
     if verdict.outcome is Outcome.UNKNOWN and not policy.retry_unknown:
         return Finish(State.DEAD, verdict)
     if verdict.outcome in _FINAL:

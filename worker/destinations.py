@@ -25,11 +25,13 @@ log = structlog.get_logger()
 
 HELD, RELEASED = "destination.held", "destination.released"
 FAILING, RECOVERED = "destination.failing", "destination.recovered"
+WORKER = "worker"
+"""Who holds a destination that refused our keys."""
 ACCEPTED_WITHIN = timedelta(seconds=5)
 """How exact `last_accepted_at` is; a write per acceptance would make this row the bottleneck of its destination."""
 
 _KEY = (DestinationState.tenant_id, DestinationState.kind, DestinationState.destination_id)
-_ANSWERED = frozenset({Outcome.OK, Outcome.IGNORED, Outcome.BUSINESS_REFUSED, Outcome.PERMANENT})
+ANSWERED = frozenset({Outcome.OK, Outcome.IGNORED, Outcome.BUSINESS_REFUSED, Outcome.PERMANENT})
 
 
 def take_slots(session: HubSession, works: Sequence[Work], now: datetime, ahead_s: float) -> dict[Key, float]:
@@ -38,13 +40,13 @@ def take_slots(session: HubSession, works: Sequence[Work], now: datetime, ahead_
     Turns of up to `ahead_s` seconds from now are taken at once, so that a fast pace does not need a claim per call. Returns the
     interval of every paced destination.
     """
-    paced = [work for work in works if work.policy.min_interval_s is not None]
+    paced = [work for work in works if work.policy.interval_s is not None]
     if not paced:
         return {}
     states = _lock(session, {work.key for work in paced})
     intervals = {}
     for work in paced:
-        interval_s = work.policy.min_interval_s or 0.0
+        interval_s = work.policy.interval_s or 0.0
         state = states[work.key]
         turn = max(now, state.next_call_at or now)
         if turn > now + timedelta(seconds=ahead_s if interval_s < ahead_s else 0.0):
@@ -76,8 +78,8 @@ class Health:
 
 def note(session: HubSession, works: Iterable[Work], now: datetime, settings: WorkerSettings, health: Health) -> None:
     """Remember how destinations answered, in the order of `works`. Writes only when something changes."""
-    judged = [work for work in works if work.verdict is not None]
-    troubled = {work.key for work in judged if work.verdict and work.verdict.outcome not in _ANSWERED}
+    judged = [work for work in works if work.verdict is not None and work.speaks]
+    troubled = {work.key for work in judged if work.verdict and work.verdict.outcome not in ANSWERED}
     stale = {work.key for work in judged} - troubled
     stale = {key for key in stale if not health.lately(key, now)}
     health.seen(stale, troubled, now)
@@ -98,7 +100,7 @@ def _note(
     now: datetime,
     settings: WorkerSettings,
 ) -> None:
-    if verdict.outcome in _ANSWERED:
+    if verdict.outcome in ANSWERED:
         _answered(session, state, now, settings)
     elif verdict.outcome is Outcome.CONFIGURATION:
         state.configuration_failures += 1
@@ -108,15 +110,15 @@ def _note(
         _failed(session, state, verdict, now, settings)
 
 
-def hold(session: HubSession, destination: Destination, reason: str, now: datetime) -> None:
+def hold(session: HubSession, destination: Destination, reason: str, now: datetime, who: str = WORKER) -> None:
     """Keep every delivery of a destination waiting, by hand. Raises `NotRepairable` when it is unknown or held already."""
     state = _known(session, destination)
     if state.held:
         raise NotRepairable(f"{destination.kind} {destination.id} is held already: {state.hold_reason}")
-    _hold(session, state, reason, now)
+    _hold(session, state, reason, now, who)
 
 
-def release(session: HubSession, destination: Destination, now: datetime) -> None:
+def release(session: HubSession, destination: Destination, now: datetime, who: str = WORKER) -> None:
     """Let a held destination's deliveries go again. Raises `NotRepairable` when it is not held."""
     state = _known(session, destination)
     if not state.held:
@@ -124,7 +126,7 @@ def release(session: HubSession, destination: Destination, now: datetime) -> Non
     state.held, state.hold_reason, state.held_at = False, None, None
     state.configuration_failures = 0
     state.consecutive_failures, state.open_until, state.failing_since = 0, None, None
-    _tell(session, state, RELEASED, now, {})
+    _tell(session, state, RELEASED, now, {"by": who})
 
 
 def _worth_noting(session: HubSession, keys: Collection[Key], now: datetime) -> set[Key]:
@@ -161,10 +163,10 @@ def _failed(
         _tell(session, state, FAILING, now, {"outcome": verdict.outcome.value, "code": verdict.code})
 
 
-def _hold(session: HubSession, state: DestinationState, reason: str, now: datetime) -> None:
+def _hold(session: HubSession, state: DestinationState, reason: str, now: datetime, who: str = WORKER) -> None:
     state.held, state.hold_reason, state.held_at = True, reason[:300], now
     log.error("destination_held", kind=state.kind, destination_id=state.destination_id, reason=reason[:300])
-    _tell(session, state, HELD, now, {"reason": reason[:300]})
+    _tell(session, state, HELD, now, {"reason": reason[:300], "by": who})
 
 
 def _tell(session: HubSession, state: DestinationState, kind: str, now: datetime, more: dict[str, Any]) -> None:

@@ -21,7 +21,7 @@ from charging_core.db import Base, HubSession
 from charging_core.ids import new_id
 from worker.api import Exchange, Outcome, State, Verdict
 from worker.claiming import DELIVERY
-from worker.decision import Again, Decision, Finish
+from worker.decision import Again, Decision, Finish, Hold
 from worker.ledger import Claim
 from worker.model import DeliveryAttempt, DeliveryRow
 from worker.planning import insert_ignore
@@ -34,7 +34,9 @@ def _is(state: State) -> ColumnElement[bool]:
     return DELIVERY.c.state == literal(state.value, literal_execute=True)
 
 
-_THIS = and_(DELIVERY.c.id == bindparam("this_id"), DELIVERY.c.tenant_id == bindparam("this_tenant"))
+_THIS = DELIVERY.c.id == bindparam(
+    "this_id"
+)  # and nothing more: no planner shall find another way than the primary key
 _LOCK = (
     select(DELIVERY.c.id, DELIVERY.c.state, DELIVERY.c.lease_token)
     .where(DELIVERY.c.id.in_(bindparam("ids", expanding=True)))
@@ -46,12 +48,13 @@ _OPEN = update(DELIVERY).where(_THIS).values({name: bindparam(f"new_{name}") for
 _OPEN_WITH_BODY = _OPEN.values(body=bindparam("new_body", type_=DELIVERY.c.body.type))
 _SETTLED = (
     "state", "next_attempt_at", "failure_count", "attempt_count", "attempt_id", "reason", "finished_at", "outcome", "code", "dispute",
+    "batch_count",
 )  # fmt: skip
 _SETTLE = (
     update(DELIVERY)
     .where(_THIS)
     .values({name: bindparam(f"new_{name}") for name in _SETTLED})
-    .values(lease_owner=None, lease_token=None, lease_until=None)
+    .values(lease_owner=None, lease_token=None, lease_until=None, call_id=None)
 )
 
 
@@ -90,10 +93,10 @@ def record(session: HubSession, works: Sequence[Work], now: datetime) -> None:
         state, token = states.get(work.row.id, (None, None))
         decision = _decision(work)
         held = state == State.LEASED and token == work.claim.token
-        work.ours = held or (state == State.WAITING and isinstance(decision, Finish))
+        work.ours = held or (state == State.WAITING and not isinstance(decision, Again))
         if work.exchange is not None and work.attempt_id is not None:
             attempts.append(_result(work, work.attempt_id, work.exchange))
-        elif work.ours and work.row.attempt_id is not None and isinstance(decision, Finish):
+        elif work.ours and work.row.attempt_id is not None and not isinstance(decision, Again):
             cut_off.append(_cut_off(work))
         if work.ours:
             settled.append(_settling(work, decision, now))
@@ -105,13 +108,14 @@ def record(session: HubSession, works: Sequence[Work], now: datetime) -> None:
 
 def add_reason(session: HubSession, work: Work, reason: str) -> None:
     """Replace the reason of a delivery that was settled in this transaction."""
-    keys = {"this_id": work.row.id, "this_tenant": work.row.tenant_id}
+    keys = {"this_id": work.row.id}
     session.connection().execute(update(DELIVERY).where(_THIS).values(reason=_clean(reason, 300)), keys)
 
 
 def put_back(session: HubSession, claim: Claim, at: datetime, reason: str) -> None:
     """Let a claimed delivery wait until `at`, whoever's it is (system session): nobody here can work on it."""
     changed = {"state": State.WAITING.value, "next_attempt_at": at, "reason": _clean(reason, 300), "lease_token": None}
+    changed["call_id"] = None
     this = and_(DELIVERY.c.id == claim.delivery_id, _is(State.LEASED), DELIVERY.c.lease_token == claim.token)
     session.connection().execute(update(DELIVERY).where(this).values(changed))
 
@@ -130,7 +134,6 @@ def _lock(session: HubSession, works: Iterable[Work]) -> dict[str, tuple[str, st
 def _opening(work: Work, worker: str, lease_until: datetime) -> dict[str, Any]:
     opened = {
         "this_id": work.row.id,
-        "this_tenant": work.row.tenant_id,
         "new_lease_owner": worker,
         "new_lease_until": lease_until,
         "new_attempt_count": work.row.attempt_count + 1,
@@ -143,6 +146,7 @@ def _opening(work: Work, worker: str, lease_until: datetime) -> dict[str, Any]:
 
 def _result(work: Work, attempt_id: str, exchange: Exchange) -> dict[str, Any]:
     verdict = work.verdict or Verdict(Outcome.UNKNOWN)
+    leads = work.call_attempt_id in (None, attempt_id)
     return {
         "id": attempt_id,
         "tenant_id": work.row.tenant_id,
@@ -151,8 +155,10 @@ def _result(work: Work, attempt_id: str, exchange: Exchange) -> dict[str, Any]:
         "started_at": work.started_at,
         "worker": work.worker,
         "duration_ms": exchange.duration_ms,
-        "request_text": _clean(exchange.request_text),
-        "answer_text": _clean(exchange.answer_text),
+        "call_id": work.call_attempt_id,
+        # What several deliveries said in one call is kept once, with the first of them.
+        "request_text": _clean(exchange.request_text) if leads else None,
+        "answer_text": _clean(exchange.answer_text) if leads else None,
         "http_status": exchange.http_status,
         "error": exchange.error[:32] or None,
         "outcome": verdict.outcome.value,
@@ -189,7 +195,17 @@ def _insert_attempts(session: HubSession, rows: Sequence[dict[str, Any]]) -> Non
 @lru_cache(maxsize=2)
 def _upsert(dialect: str) -> postgresql.Insert | sqlite.Insert:
     insert = (postgresql.insert if dialect == "postgresql" else sqlite.insert)(ATTEMPT)
-    known = ("duration_ms", "request_text", "answer_text", "http_status", "error", "outcome", "code", "message")
+    known = (
+        "duration_ms",
+        "call_id",
+        "request_text",
+        "answer_text",
+        "http_status",
+        "error",
+        "outcome",
+        "code",
+        "message",
+    )
     # The answer of a worker that was taken for dead replaces `interrupted`.
     return insert.on_conflict_do_update(
         index_elements=list(ATTEMPT.primary_key.columns), set_={name: insert.excluded[name] for name in known}
@@ -205,17 +221,24 @@ def _decision(work: Work) -> Decision:
 def _settling(work: Work, decision: Decision, now: datetime) -> dict[str, Any]:
     row, verdict = work.row, decision.verdict
     sent = work.exchange is not None
-    changed = _again(row, decision) if isinstance(decision, Again) else _finish(row, decision, now)
+    match decision:
+        case Again():
+            changed = _again(row, decision)
+        case Hold():
+            changed = _hold(row, decision)
+        case _:
+            changed = _finish(row, decision, now)
     changed |= {
         "attempt_count": row.attempt_count + int(sent),
         # An attempt found open stays marked when nothing was sent: the next one, or the end, makes its row.
-        "attempt_id": None if sent or isinstance(decision, Finish) else row.attempt_id,
+        "attempt_id": row.attempt_id if isinstance(decision, Again) and not sent else None,
         "outcome": row.outcome if verdict is None else verdict.outcome.value,
         "code": row.code if verdict is None else _clean(verdict.code, 64) or None,
         "dispute": row.dispute if verdict is None else verdict.dispute,
+        "batch_count": None if isinstance(decision, Again) and decision.alone else row.batch_count,
     }
     named = {f"new_{name}": value for name, value in changed.items()}
-    return named | {"this_id": row.id, "this_tenant": row.tenant_id}
+    return named | {"this_id": row.id}
 
 
 def _again(row: DeliveryRow, decision: Again) -> dict[str, Any]:
@@ -223,6 +246,16 @@ def _again(row: DeliveryRow, decision: Again) -> dict[str, Any]:
         "state": State.WAITING.value,
         "next_attempt_at": decision.at,
         "failure_count": row.failure_count + int(decision.counts),
+        "reason": _clean(decision.reason, 300),
+        "finished_at": None,
+    }
+
+
+def _hold(row: DeliveryRow, decision: Hold) -> dict[str, Any]:
+    return {
+        "state": State.HELD.value,
+        "next_attempt_at": row.next_attempt_at,
+        "failure_count": row.failure_count,
         "reason": _clean(decision.reason, 300),
         "finished_at": None,
     }

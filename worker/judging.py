@@ -9,10 +9,12 @@ from typing import Any
 from worker.api import Exchange, Outcome, Verdict
 from worker.errors import ExpressionError
 from worker.expressions import Expression, compile_expression
-from worker.policy import DeliveryPolicy
+from worker.policy import BatchPolicy, DeliveryPolicy
 
 CODE_MEMBERS = ("Ret", "ret", "code", "Code")
 MESSAGE_MEMBERS = ("Msg", "msg", "message", "Message")
+ITEM = "Item"
+"""What predicates call the part of the answer to a batch that speaks of this delivery."""
 _TRANSIENT_HTTP = frozenset({408, 425, 429})
 
 compiled = lru_cache(maxsize=512)(compile_expression)
@@ -30,10 +32,28 @@ def judge_by_policy(policy: DeliveryPolicy, body: Mapping[str, Any], exchange: E
     message = _first_of(exchange.answer, MESSAGE_MEMBERS)
     scope = {**body, **exchange.answer, "http_status": exchange.http_status, "sent": dict(body)}
     try:
+        scope |= _own_item(policy.batch, body, exchange.answer)
         outcome = _by_predicates(policy, scope) or _by_code(policy, code, exchange.http_status)
     except ExpressionError as error:
         return Verdict(Outcome.PERMANENT, code, str(error))
     return Verdict(outcome, code, message, dispute=outcome is Outcome.BUSINESS_REFUSED)
+
+
+def _own_item(batch: BatchPolicy | None, body: Mapping[str, Any], answer: Mapping[str, Any]) -> dict[str, Any]:
+    if batch is None or batch.items is None or batch.key is None:
+        return {}
+    listed = expression(batch.items).evaluate(answer)
+    wanted = _member(body, batch.key)
+    items = [one for one in listed if isinstance(one, Mapping)] if isinstance(listed, list | tuple) else []
+    return {ITEM: next((one for one in items if str(one.get(batch.key)) == str(wanted)), None)}
+
+
+def _member(body: Mapping[str, Any], key: str) -> Any:
+    """A member of a body that may be wrapped, as an object or a list of one."""
+    if key in body:
+        return body[key]
+    inner = (one for value in body.values() for one in (value if isinstance(value, list) else [value]))
+    return next((one[key] for one in inner if isinstance(one, Mapping) and key in one), None)
 
 
 def _transport_failure(policy: DeliveryPolicy, exchange: Exchange) -> Verdict:

@@ -16,16 +16,23 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, cast
 
-from sqlalchemy import ColumnElement, CursorResult, Row, func, select, update
+from sqlalchemy import ColumnElement, CursorResult, Row, and_, func, select, update
 
 from charging_core import faultpoints
 from charging_core.clock import Clock, SystemClock
 from charging_core.db import Database, HubSession
 from charging_core.ids import new_id
-from worker import claiming
+from worker import batching, claiming
 from worker.api import State
 from worker.claiming import DELIVERY, Candidate, Key, Share
-from worker.metrics import HELD, LEASES_EXPIRED, OLDEST_WAITING_S, WAITING
+from worker.metrics import (
+    DESTINATION_OLDEST_S,
+    DESTINATION_WAITING,
+    HELD,
+    LEASES_EXPIRED,
+    OLDEST_WAITING_S,
+    WAITING,
+)
 from worker.model import OPEN_STATES, DeliveryRow, DestinationState, in_state
 from worker.settings import WorkerSettings
 
@@ -41,7 +48,7 @@ _REMEMBERED = 2000
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """The right to work on one delivery until its lease ends."""
+    """The right to work on one delivery, and on those that share its call, until the lease ends."""
 
     delivery_id: str
     token: str
@@ -65,10 +72,11 @@ class Ledger:
     real_clock: Clock = field(default_factory=SystemClock)
     flowing: Callable[[Key], bool] = _steadily
     _turn: int = 0
-    _rows: dict[Claim, DeliveryRow] = field(default_factory=dict)
+    _rows: dict[Claim, Sequence[DeliveryRow]] = field(default_factory=dict)
     _intervals: dict[Key, float] = field(default_factory=dict)
     _fruitless: dict[Key, float] = field(default_factory=dict)
     _concurrency: dict[Key, int] = field(default_factory=dict)
+    _observed: set[tuple[str, str]] = field(default_factory=set)
 
     def claim(self, kinds: Sequence[str], limit: int, *, patient: bool = False) -> list[Claim]:
         """Lease due deliveries to destinations of `kinds`, up to `limit` under way in this process, shared between destinations.
@@ -94,13 +102,16 @@ class Ledger:
         return max(0.01, min([60.0, *(until - time.monotonic() for until in self._fruitless.values())]))
 
     def rows(self, claims: Collection[Claim]) -> list[tuple[Claim, DeliveryRow]]:
-        """The claimed rows, of those claims that still hold; read again only when another process claimed them."""
-        known = {claim: row for claim in claims if (row := self._rows.pop(claim, None)) is not None}
+        """The claimed rows, of those claims that still hold, with those that share their calls.
+
+        They are read again only when another process claimed them.
+        """
+        known = {claim: rows for claim in claims if (rows := self._rows.pop(claim, None)) is not None}
         foreign = [claim for claim in claims if claim not in known]
         if foreign:
             with self.db.read_system("ledger") as session:
                 known |= _read(session, foreign)
-        return [(claim, known[claim]) for claim in claims if claim in known]
+        return [(Claim(row.id, claim.token), row) for claim in claims for row in known.get(claim, ())]
 
     def concurrency(self, key: Key) -> int:
         """How many calls to a destination may be under way at once."""
@@ -160,15 +171,18 @@ class Ledger:
         with self.db.system("ledger") as session:
             ids = claiming.next_ids(session, shares, now)[:room]
             rows = claiming.lease(session, ids, self.settings.name, token, until) if ids else ()
+            by_id = {row.id: row for row in rows}
+            batched = [by_id[one] for one in ids if one in by_id and by_id[one].batch_count is not None]
+            calls = batching.gather(session, batched, now, self.settings.name, token, until) if batched else []
         took = time.monotonic() - began
         if not ids and took > FRUITLESS_S:
             self._fruitless.update({share.key: began + FRUITLESS_SHARE * took for share in shares})
-        by_id = {row.id: cast("DeliveryRow", row) for row in rows}
-        claims = [Claim(found, token) for found in ids if found in by_id]
-        self._remember({claim: by_id[claim.delivery_id] for claim in claims})
-        return claims
+        found = {row.id: [row] for row in rows if row.batch_count is None} | {call[0].id: call for call in calls}
+        known = {Claim(one, token): cast("Sequence[DeliveryRow]", found[one]) for one in ids if one in found}
+        self._remember(known)
+        return list(known)
 
-    def _remember(self, rows: dict[Claim, DeliveryRow]) -> None:
+    def _remember(self, rows: dict[Claim, Sequence[DeliveryRow]]) -> None:
         # A row as it was leased is good as long as its token is; what other processes worked on is dropped, oldest first.
         for claim in list(self._rows)[: max(0, len(self._rows) + len(rows) - _REMEMBERED)]:
             self._rows.pop(claim, None)
@@ -190,8 +204,8 @@ class Ledger:
         with self.db.system("ledger") as session:
             done = session.execute(
                 update(DeliveryRow)
-                .where(in_state(DeliveryRow, State.LEASED), which)
-                .values(state=State.WAITING.value, lease_owner=None, lease_token=None, lease_until=None)
+                .where(in_state(DeliveryRow, State.LEASED), DeliveryRow.lease_owner.is_not(None), which)
+                .values(state=State.WAITING.value, lease_owner=None, lease_token=None, lease_until=None, call_id=None)
                 .execution_options(synchronize_session=False)
             )
         count = done.rowcount if isinstance(done, CursorResult) else 0
@@ -209,26 +223,46 @@ class Ledger:
     def observe(self, kinds: Sequence[str]) -> None:
         """Read the gauges: open deliveries, the age of the oldest (held ones included), destinations on hold."""
         now = self.clock.now()
+        row = DeliveryRow
+        backlog = select(row.destination_kind, row.destination_id, func.count(), func.min(row.created_at))
+        held = select(DestinationState.kind, func.count()).where(DestinationState.held.is_(True))
         with self.db.read_system("ledger") as session:
-            backlog = select(DeliveryRow.destination_kind, func.count(), func.min(DeliveryRow.created_at))
-            found = {
-                kind: (count, oldest)
-                for kind, count, oldest in session.execute(
-                    backlog.where(in_state(DeliveryRow, *OPEN_STATES)).group_by(DeliveryRow.destination_kind)
-                )
-            }
-            held = select(DestinationState.kind, func.count()).where(DestinationState.held.is_(True))
+            found = session.execute(
+                backlog.where(in_state(row, *OPEN_STATES)).group_by(row.destination_kind, row.destination_id)
+            ).all()
             holds = dict(session.execute(held.group_by(DestinationState.kind)).all())
         for kind in kinds:
-            count, oldest = found.get(kind, (0, now))
-            WAITING.labels(kind).set(count)
+            counts = [count for one, _, count, _ in found if one == kind]
+            oldest = min((since for one, _, _, since in found if one == kind), default=now)
+            WAITING.labels(kind).set(sum(counts))
             OLDEST_WAITING_S.labels(kind).set(max(0.0, (now - oldest).total_seconds()))
             HELD.labels(kind).set(holds.get(kind, 0))
+        self._observe_destinations({(kind, one): (count, since) for kind, one, count, since in found}, now)
+
+    def _observe_destinations(self, waiting: dict[tuple[str, str], tuple[int, datetime]], now: datetime) -> None:
+        for kind, destination in self._observed - set(waiting):
+            DESTINATION_WAITING.labels(kind, destination).set(0)
+            DESTINATION_OLDEST_S.labels(kind, destination).set(0)
+        for (kind, destination), (count, since) in waiting.items():
+            DESTINATION_WAITING.labels(kind, destination).set(count)
+            DESTINATION_OLDEST_S.labels(kind, destination).set(max(0.0, (now - since).total_seconds()))
+        self._observed = set(waiting)
 
 
-def _read(session: HubSession, claims: Collection[Claim]) -> dict[Claim, DeliveryRow]:
-    wanted = {claim.delivery_id: claim for claim in claims}
-    statement = select(*DELIVERY.c).where(DELIVERY.c.id.in_(list(wanted)))
-    rows: Sequence[Row[Any]] = session.connection().execute(statement).all()
-    found = {wanted[row.id]: cast("DeliveryRow", row) for row in rows}
-    return {claim: row for claim, row in found.items() if row.state == State.LEASED and row.lease_token == claim.token}
+def _read(session: HubSession, claims: Collection[Claim]) -> dict[Claim, Sequence[DeliveryRow]]:
+    leaders = _leased(session, DELIVERY.c.id.in_([claim.delivery_id for claim in claims]))
+    calls = {row.call_id for row in leaders if row.call_id is not None}
+    shared = _leased(session, DELIVERY.c.call_id.in_(calls)) if calls else []
+    found = {row.id: row for row in leaders}
+    return {
+        claim: [row, *(one for one in shared if one.call_id == row.call_id and one.id != row.id)]
+        for claim in claims
+        if (row := found.get(claim.delivery_id)) is not None and row.lease_token == claim.token
+    }
+
+
+def _leased(session: HubSession, which: ColumnElement[bool]) -> list[DeliveryRow]:
+    # The owner is asked for so that both planners may walk the small index of leased rows.
+    leased = and_(in_state(DeliveryRow, State.LEASED), DELIVERY.c.lease_owner.is_not(None))
+    rows: Sequence[Row[Any]] = session.connection().execute(select(*DELIVERY.c).where(which, leased)).all()
+    return [cast("DeliveryRow", row) for row in rows]

@@ -33,3 +33,25 @@ JOB_RUNS = Counter("hub_worker_job_runs_total", "Scheduled job runs", ["job", "r
 RECORDED_TOGETHER = Histogram(
     "hub_worker_recorded_together", "Results written by one commit", buckets=(1, 2, 4, 8, 16, 32, 64, 128, 200)
 )
+FORGOTTEN = Counter("hub_worker_forgotten_total", "Ended deliveries whose history was deleted", ["kind", "what"])
+MONTHS_DROPPED = Counter("hub_worker_attempt_months_dropped_total", "Months of attempts that were dropped whole")
+
+_DESTINATION = ["kind", "destination"]
+DESTINATION_WAITING = Gauge("hub_worker_destination_waiting", "Open deliveries by destination", _DESTINATION)
+DESTINATION_OLDEST_S = Gauge(
+    "hub_worker_destination_oldest_waiting_seconds",
+    "Age of the oldest open delivery by destination, held and paced ones included",
+    _DESTINATION,
+)
+DESTINATION_ATTEMPTS = Counter(
+    "hub_worker_destination_attempts_total", "Attempts by destination and outcome", [*_DESTINATION, "outcome"]
+)
+DESTINATION_ACCEPTED_SECONDS = Histogram(
+    "hub_worker_destination_accepted_seconds",
+    "Business time from the event to its acceptance by destination",
+    _DESTINATION,
+    buckets=(0.5, 1, 5, 15, 30, 50, 150, 600, 3600, 86_400),
+)
+DESTINATION_PUNCTUAL = Counter(
+    "hub_worker_destination_deadline_total", "Acceptances of deliveries with a deadline", [*_DESTINATION, "in_time"]
+)

@@ -21,7 +21,7 @@ from sqlalchemy import (
     literal,
     text,
 )
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from charging_core.db import Base, TenantScoped
 from charging_core.types import Json, UtcDateTime
@@ -32,6 +32,7 @@ _WAITING = text("state = 'waiting'")
 _RETRYING = text("state = 'waiting' AND failure_count > 0")
 _URGENT = text("state = 'waiting' AND urgent_at IS NOT NULL")
 _LEASED = text("state = 'leased'")
+_FINISHED = text("finished_at IS NOT NULL")
 _OPEN = text("state IN ('waiting', 'leased', 'held')")
 
 
@@ -52,7 +53,7 @@ class DestinationState(TenantScoped, Base):
     open_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
     """The breaker: until then only retries whose time has come are sent, as probes."""
     next_call_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    """Pacing: not called before; set for destinations whose policy has `min_interval_s`."""
+    """Pacing: not called before; set for destinations whose policy paces them."""
     concurrency: Mapped[int | None] = mapped_column(Integer)
     """Deliveries under way at once; the setting's default when null."""
     last_accepted_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
@@ -65,6 +66,7 @@ class DeliveryRow(TenantScoped, Base):
 
     __tablename__ = "delivery"
 
+    tenant_id: Mapped[str] = mapped_column(String(64))  # the first column of several indexes; it needs none of its own
     id: Mapped[str] = mapped_column(String(26), primary_key=True)
     destination_kind: Mapped[str] = mapped_column(String(32))
     destination_id: Mapped[str] = mapped_column(String(64))
@@ -79,6 +81,12 @@ class DeliveryRow(TenantScoped, Base):
     expire: Mapped[bool] = mapped_column(Boolean, default=False)
     requires_interface: Mapped[str | None] = mapped_column(String(64))
     requires_key: Mapped[str | None] = mapped_column(String(128))
+    batch_count: Mapped[int | None] = mapped_column(Integer)
+    """Most deliveries that share its call; null when it goes alone."""
+    batch_from: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    """From when on it may go along with others, before its own time has come."""
+    call_id: Mapped[str | None] = mapped_column(String(26))
+    """While leased: the call that it shares with others of the same `call_id`."""
     state: Mapped[str] = mapped_column(String(16), default=State.WAITING)
     next_attempt_at: Mapped[datetime] = mapped_column(UtcDateTime)
     lease_owner: Mapped[str | None] = mapped_column(String(64))
@@ -144,8 +152,8 @@ class DeliveryRow(TenantScoped, Base):
             "destination_kind",
             "destination_id",
             "urgent_at",
-            postgresql_where=_WAITING,
-            sqlite_where=_WAITING,
+            postgresql_where=_URGENT,
+            sqlite_where=_URGENT,
         ),
         Index(
             "ix_delivery_next",
@@ -165,31 +173,64 @@ class DeliveryRow(TenantScoped, Base):
             postgresql_where=_RETRYING,
             sqlite_where=_RETRYING,
         ),
-        Index("ix_delivery_leased", "lease_until", postgresql_where=_LEASED, sqlite_where=_LEASED),
+        # By owner, who stays the same while a lease is prolonged: that update then touches no index (PostgreSQL's HOT).
+        Index("ix_delivery_leased", "lease_owner", postgresql_where=_LEASED, sqlite_where=_LEASED),
         Index("ix_delivery_lane", "lane", "lane_order", "id", postgresql_where=_OPEN, sqlite_where=_OPEN),
         Index("ix_delivery_object_key", "object_key"),
-        Index("ix_delivery_finished_at", "finished_at"),
+        Index("ix_delivery_finished_at", "finished_at", postgresql_where=_FINISHED, sqlite_where=_FINISHED),
+        # Room for the versions of a row on its own page, and its texts beside it: a delivery is written four times.
+        {"postgresql_with": {"fillfactor": 70, "toast_tuple_target": 256}},
     )
 
 
 class DeliveryAttempt(TenantScoped, Base):
-    """One attempt that has ended: with the answer and its meaning, or cut off (`interrupted`). Rows are only added."""
+    """One attempt that has ended: with the answer and its meaning, or cut off (`interrupted`). Rows are only added.
+
+    On PostgreSQL partitioned by the month of its beginning (`history.py`), which is therefore a part of its key.
+    """
 
     __tablename__ = "delivery_attempt"
 
+    __table_args__ = ({"postgresql_partition_by": "RANGE (started_at)"},)
+
+    tenant_id: Mapped[str] = mapped_column(String(64))  # read by delivery; an index by tenant would only cost
     id: Mapped[str] = mapped_column(String(26), primary_key=True)
+    started_at: Mapped[datetime] = mapped_column(UtcDateTime, primary_key=True)
     delivery_id: Mapped[str] = mapped_column(String(26), index=True)
     number: Mapped[int] = mapped_column(Integer)
-    started_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    call_id: Mapped[str | None] = mapped_column(String(26))
+    """The attempt of the delivery that led the call, when several deliveries shared it; that one keeps the texts."""
     duration_ms: Mapped[int | None] = mapped_column(Integer)
-    request_text: Mapped[str | None] = mapped_column(Text)
-    answer_text: Mapped[str | None] = mapped_column(Text)
+    _request_text: Mapped[str | None] = mapped_column("request_text", Text)
+    _answer_text: Mapped[str | None] = mapped_column("answer_text", Text)
     http_status: Mapped[int | None] = mapped_column(Integer)
     error: Mapped[str | None] = mapped_column(String(32))
     outcome: Mapped[str | None] = mapped_column(String(24))
     code: Mapped[str | None] = mapped_column(String(64))
     message: Mapped[str | None] = mapped_column(String(300))
     worker: Mapped[str] = mapped_column(String(64))
+
+    _leading: Mapped[DeliveryAttempt | None] = relationship(
+        primaryjoin="and_(foreign(DeliveryAttempt.call_id) == remote(DeliveryAttempt.id),"
+        " foreign(DeliveryAttempt.started_at) == remote(DeliveryAttempt.started_at))",
+        viewonly=True,
+        lazy="selectin",
+        join_depth=1,
+    )
+
+    @property
+    def request_text(self) -> str | None:
+        """The request as it was sent, secrets masked; that of the whole call when several deliveries shared it."""
+        return self._spoken._request_text
+
+    @property
+    def answer_text(self) -> str | None:
+        """The answer as it came."""
+        return self._spoken._answer_text
+
+    @property
+    def _spoken(self) -> DeliveryAttempt:
+        return self if self.call_id is None or self._leading is None else self._leading
 
 
 class WorkerLease(Base):

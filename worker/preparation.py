@@ -17,6 +17,7 @@ from worker.decision import EXPIRED, Again, Finish, decide
 from worker.errors import BodyRefused, NotReady
 from worker.model import DeliveryRow, in_state
 from worker.planning import SUPERSEDED_BY_NEWER
+from worker.policy import fit_window
 from worker.work import INTERRUPTED, Work
 
 log = structlog.get_logger()
@@ -24,6 +25,8 @@ log = structlog.get_logger()
 REQUIRE_AGAIN_S = 15.0
 """Business seconds between looks whether a required delivery has been accepted."""
 
+OUTSIDE_WINDOW = "outside its daily window"
+STALE = "stale, and a newer version exists"
 UNCHANGED = "unchanged since last accepted"
 WHOLE_BODY = "all_mapped"
 """In `on_change`: compare every member of the body."""
@@ -37,7 +40,8 @@ class Preparation:
 
     def run(self, session: HubSession, work: Work) -> None:
         """Pass the stages in order until one decides."""
-        for stage in (self.interrupted, self.expire, self.require, self.map, self.supersede, self.validate):
+        stages = (self.interrupted, self.expire, self.window, self.require, self.map, self.supersede, self.validate)
+        for stage in stages:
             stage(session, work)
             if work.decision is not None:
                 return
@@ -53,6 +57,13 @@ class Preparation:
         if work.row.expire and deadline is not None and deadline <= self.clock.now():
             last = Outcome(work.row.outcome) if work.row.outcome else Outcome.TIMEOUT
             work.decision = Finish(State.DEAD, Verdict(last, EXPIRED, "its deadline has passed"))
+
+    def window(self, _session: HubSession, work: Work) -> None:
+        """Outside of the daily window nobody is called, however long the queue was that brought it here."""
+        now = self.clock.now()
+        opening = fit_window(work.policy, now)
+        if opening > now:
+            work.decision = Again(opening, False, None, OUTSIDE_WINDOW)
 
     def require(self, session: HubSession, work: Work) -> None:
         """Waits until the required delivery has been accepted by the same destination."""
@@ -79,15 +90,24 @@ class Preparation:
         except BodyRefused as refused:
             work.decision = Finish(State.DEAD, Verdict(Outcome.PERMANENT, refused.code, refused.message))
         except Exception as error:  # a mapping that fails stays visible and is tried again by the ladder
-            log.error("render_failed", kind=work.driver.kind, interface=work.row.interface, exc_info=True)
+            log.error("render_failed", exc_info=True)
             self._judge(work, Verdict(Outcome.RETRYABLE, "render_failed", f"{type(error).__name__}: {error}"[:300]))
 
     def supersede(self, session: HubSession, work: Work) -> None:
         """Newest replaces older; and what the destination has already accepted is not said again."""
-        if work.policy.coalesce == "newest" and session.scalar(select(exists().where(*_newer(work.row)))):
-            work.decision = Finish(State.SUPERSEDED, Verdict(Outcome.IGNORED, "", SUPERSEDED_BY_NEWER))
+        reason = self._why_newer_replaces(work)
+        if reason is not None and session.scalar(select(exists().where(*_newer(work.row)))):
+            work.decision = Finish(State.SUPERSEDED, Verdict(Outcome.IGNORED, "", reason))
         elif work.policy.on_change is not None and _unchanged(session, work, work.policy.on_change):
             work.decision = Finish(State.SUPERSEDED, Verdict(Outcome.IGNORED, "", UNCHANGED))
+
+    def _why_newer_replaces(self, work: Work) -> str | None:
+        if work.policy.coalesce == "newest":
+            return SUPERSEDED_BY_NEWER
+        stale_s = work.policy.stale_after_s
+        if stale_s is not None and self.clock.now() - work.row.occurred_at > timedelta(seconds=stale_s):
+            return STALE
+        return None
 
     def validate(self, _session: HubSession, work: Work) -> None:
         """Local rules before the network; the first problem names the end."""

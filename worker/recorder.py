@@ -20,8 +20,6 @@ from worker.work import Work
 
 log = structlog.get_logger()
 
-LINGER_S = 0.02
-"""How long a result waits for company while other calls are under way: at 300 attempts/s six share a commit."""
 MOST = 200
 AWAY_S = 0.5
 _AWAY = (OperationalError, InterfaceError, TimeoutError)
@@ -29,11 +27,11 @@ _AWAY = (OperationalError, InterfaceError, TimeoutError)
 
 @dataclass
 class Recorder:
-    """One thread that calls `record` with groups and then `recorded`. `busy` says whether more results are to be expected soon."""
+    """One thread that calls `record` with groups and then `recorded`. `linger_s` says how long a result waits for company."""
 
     record: Callable[[Sequence[Work]], None]
     recorded: Callable[[], None]
-    busy: Callable[[], bool]
+    linger_s: Callable[[], float]
     _queue: queue.SimpleQueue[Work | None] = field(default_factory=queue.SimpleQueue)
     _thread: threading.Thread | None = None
     _give_up_at: float | None = None
@@ -72,14 +70,11 @@ class Recorder:
         first = self._queue.get()
         if first is None:
             return [], True
-        group, until = [first], time.monotonic() + LINGER_S
+        group, began = [first], time.monotonic()
         while len(group) < MOST:
+            left_s = began + self.linger_s() - time.monotonic()
             try:
-                more = (
-                    self._queue.get(timeout=max(0.0, until - time.monotonic()))
-                    if self.busy()
-                    else self._queue.get_nowait()
-                )
+                more = self._queue.get(timeout=left_s) if left_s > 0 else self._queue.get_nowait()
             except queue.Empty:
                 break
             if more is None:

@@ -7,8 +7,11 @@ becomes `stuck`, visibly, and lets the others pass; the drivers that could plan 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
 
 import structlog
 from sqlalchemy import Select, func, literal, select
@@ -17,11 +20,11 @@ from sqlalchemy.exc import SQLAlchemyError
 from charging_core import faultpoints
 from charging_core.clock import Clock
 from charging_core.db import Database, HubSession
-from charging_core.events import DONE, PENDING, STUCK, DomainEvent
+from charging_core.events import DONE, PENDING, STUCK, DomainEvent, log_ids
 from worker.api import Driver, Registry
 from worker.metrics import RELAYED
 from worker.metrics import STUCK as STUCK_EVENTS
-from worker.planning import enqueue
+from worker.planning import NewRow, rows_of, write
 from worker.scope import tenant_scope
 from worker.settings import WorkerSettings
 
@@ -59,29 +62,23 @@ class Relay:
     def _transaction(self, limit: int) -> int:
         with self.db.system("relay") as session:
             events = self._lock(session, limit)
+            now = self.clock.now()
+            planned: list[NewRow] = []
             for event in events:
-                self._plan(session, event, self.registry.subscribers(event.type))
+                for driver in self.registry.subscribers(event.type):
+                    planned += self._planned(session, event, driver, now)
+            write(session, planned, now)
+            for event in events:
+                event.state = DONE
             session.flush()
             faultpoints.hit("relay.before_commit")
         RELAYED.inc(len(events))
         return len(events)
 
-    def _plan(self, session: HubSession, event: DomainEvent, drivers: Iterable[Driver]) -> None:
-        for driver in drivers:
-            self._plan_for(session, event, driver)
-        event.state = DONE
-
-    def _plan_for(self, session: HubSession, event: DomainEvent, driver: Driver) -> None:
-        with tenant_scope(session, event.tenant_id):
-            planned = list(driver.plan(session, event))
-            enqueue(
-                session,
-                planned,
-                self.clock,
-                event.tenant_id,
-                occurred_at=event.occurred_at,
-                event_id=event.id,
-                snapshot=event.snapshot,
+    def _planned(self, session: HubSession, event: DomainEvent, driver: Driver, now: datetime) -> list[NewRow]:
+        with tenant_scope(session, event.tenant_id), _told(event):
+            return rows_of(
+                driver.plan(session, event), now, event.tenant_id, event.occurred_at, event.id, event.snapshot
             )
 
     def _one_by_one(self) -> int:
@@ -106,9 +103,11 @@ class Relay:
     def _try_driver(self, session: HubSession, event: DomainEvent, driver: Driver) -> str | None:
         try:
             with session.begin_nested():
-                self._plan_for(session, event, driver)
+                now = self.clock.now()
+                write(session, self._planned(session, event, driver, now), now)
         except Exception as error:  # a driver's failure belongs to this event alone
-            log.error("plan_failed", event_id=event.id, event_type=event.type, kind=driver.kind, exc_info=True)
+            with _told(event):
+                log.error("plan_failed", event_type=event.type, kind=driver.kind, exc_info=True)
             return f"{driver.kind}: {type(error).__name__}: {_short(error)}"
         return None
 
@@ -119,7 +118,8 @@ class Relay:
             event.state = STUCK
             self._paused.pop(event.id, None)
             STUCK_EVENTS.labels(event.type).inc()
-            log.error("event_stuck", event_id=event.id, event_type=event.type, subject_id=event.subject_id)
+            with _told(event):
+                log.error("event_stuck", event_type=event.type, subject_id=event.subject_id)
             return
         self._paused[event.id] = _Pause(event.subject_id, time.monotonic() + _BACKOFF_S * 2 ** (event.tries - 1))
 
@@ -160,3 +160,8 @@ def _in_order(session: HubSession, events: Sequence[DomainEvent]) -> list[Domain
 def _short(error: Exception) -> str:
     # A statement's text holds the bound values, which may be personal: only the driver's own words are kept.
     return str(error.__cause__ or "")[:200] if isinstance(error, SQLAlchemyError) else str(error)[:300]
+
+
+def _told(event: DomainEvent) -> AbstractContextManager[Any]:
+    """Every log line meanwhile names the event, and the order and pile it is about."""
+    return structlog.contextvars.bound_contextvars(event_id=event.id, **log_ids(event.snapshot))

@@ -18,7 +18,7 @@ import structlog
 from charging_core.clock import Clock
 from worker.claiming import Key
 from worker.metrics import LOOP_ERRORS
-from worker.work import Work
+from worker.work import Work, log_facts
 
 log = structlog.get_logger()
 
@@ -80,6 +80,15 @@ class Senders:
         return self._slow(time.monotonic())
 
     @property
+    def stocked(self) -> bool:
+        """Whether every thread has its next two calls at hand already; those of busy destinations do not count."""
+        queued = list(self._queue)
+        if len(queued) < 2 * self.threads:
+            return False
+        free = sum(1 for one in queued if self._busy[one.work.key] < self.concurrency(one.work.key))
+        return free >= 2 * self.threads
+
+    @property
     def under_way(self) -> int:
         """Calls under way at this moment."""
         return len(self._calls)
@@ -122,7 +131,7 @@ class Senders:
             try:
                 self.call(work)
             except Exception:  # the edge of a thread: the lease ends and the delivery is due again
-                log.error("delivery_processing_failed", delivery_id=work.row.id, exc_info=True)
+                log.error("delivery_processing_failed", exc_info=True, **log_facts(work.row))
                 LOOP_ERRORS.labels("deliver").inc()
             self.done(work)
             work = self._next(number, work)

@@ -2,9 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 from charging_core.ids import new_id
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """How long after its end a delivery is kept: its attempts with their texts, and the delivery itself.
+
+    In months of a partitioned history attempts go when the last of their month may go, up to a month later.
+    """
+
+    attempts: timedelta = timedelta(days=90)
+    """A quarter: every monthly settlement with its disputes."""
+    deliveries: timedelta = timedelta(days=730)
+    """Two years: subsidy declarations are checked against what was reported in the year before."""
+
+    def for_days(self, attempts: int | None, deliveries: int | None) -> Keep:
+        """The same with other numbers of days, where they are given."""
+        return Keep(
+            self.attempts if attempts is None else timedelta(days=attempts),
+            self.deliveries if deliveries is None else timedelta(days=deliveries),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,5 +60,8 @@ class WorkerSettings:
     break_s: float = 30.0
     """Business seconds for which an open breaker keeps fresh deliveries back; retries go on as probes."""
     leader_lease_s: float = 10.0
+    keep: Keep = Keep()
+    """How long history is kept, of kinds of destinations without a time of their own."""
+    keep_of_kind: Mapping[str, Keep] = field(default_factory=dict)
     name: str = field(default_factory=new_id)
     """Names this process in leases and attempts."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from charging_core.events import log_ids
 from worker.api import Body, Delivery, Destination, Driver, Exchange, Verdict
 from worker.decision import Decision
 from worker.ledger import Claim, Key
@@ -21,6 +22,9 @@ class Work:
 
     `attempt_id` is set once the attempt is open (written down before the network is touched), `start_at` when a paced destination
     may not be called before. `ours` tells after the record whether the delivery still was.
+
+    Of several that share a call the first one leads: it is sent, with `others` in its company. `speaks` marks the one of them that
+    stands for the destination's answer.
     """
 
     claim: Claim
@@ -37,11 +41,31 @@ class Work:
     verdict: Verdict | None = None
     decision: Decision | None = None
     ours: bool = True
+    others: tuple[Work, ...] = ()
+    call_attempt_id: str | None = None
+    speaks: bool = True
+
+    @property
+    def whole_call(self) -> tuple[Work, ...]:
+        """Everything that goes out in this call."""
+        return (self, *self.others)
 
     @property
     def key(self) -> Key:
         """The destination, as states and limits are kept by."""
         return self.row.tenant_id, self.row.destination_kind, self.row.destination_id
+
+
+def log_facts(row: DeliveryRow) -> dict[str, str]:
+    """What every log line about a delivery carries: the delivery, its destination, and the order and pile it is about."""
+    return {
+        "delivery_id": row.id,
+        "kind": row.destination_kind,
+        "destination_id": row.destination_id,
+        "interface": row.interface,
+        "object_key": row.object_key,
+        **log_ids(row.snapshot),
+    }
 
 
 def view(row: DeliveryRow) -> Delivery:

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from alembic import context
 from sqlalchemy import types as sa_types
 
-from hub.migrations.models import load_models
+from hub.migrations.models import is_ours, load_models
 
 
 def render_type(kind: str, item: Any, _autogen: object) -> str | Literal[False]:
@@ -26,6 +26,7 @@ def run() -> None:
         render_as_batch=connection.dialect.name == "sqlite",
         render_item=render_type,
         compare_type=True,
+        include_name=is_ours,
         transaction_per_migration=False,
     )
     with context.begin_transaction():

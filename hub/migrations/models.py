@@ -11,6 +11,7 @@ from pathlib import Path
 from sqlalchemy import MetaData
 
 from charging_core.db import Base, TenantScoped
+from worker.history import is_partition
 
 ROOMS = ("charging_core", "worker", "partners", "parking", "municipal")
 _MARK = b"__tablename__"
@@ -32,6 +33,11 @@ def scoped_tables() -> list[str]:
     return sorted(
         str(mapper.local_table) for mapper in Base.registry.mappers if issubclass(mapper.class_, TenantScoped)
     )
+
+
+def is_ours(name: str | None, kind: str, _parents: object) -> bool:
+    """Whether a table of the database is one that a model declares; the partitions of one are not (alembic's `include_name`)."""
+    return kind != "table" or name is None or not is_partition(name)
 
 
 def _declaring(folders: list[str], prefix: str) -> Iterator[str]:

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, inspect, text
 
 APP_ROLE = "hub_app"
 POLICY = "hub_tenant"
-_ALLOWED = "tenant_id = current_setting('hub.tenant', true) OR current_setting('hub.system', true) = 'on'"
+ALLOWED = "tenant_id = current_setting('hub.tenant', true) OR current_setting('hub.system', true) = 'on'"
 
 
 def protect_all(connection: Connection, tables: list[str]) -> None:
@@ -31,7 +31,7 @@ def protect(connection: Connection, table: str) -> None:
         f"ALTER TABLE {name} ENABLE ROW LEVEL SECURITY",
         f"ALTER TABLE {name} FORCE ROW LEVEL SECURITY",
         f"DROP POLICY IF EXISTS {POLICY} ON {name}",
-        f"CREATE POLICY {POLICY} ON {name} USING ({_ALLOWED}) WITH CHECK ({_ALLOWED})",
+        f"CREATE POLICY {POLICY} ON {name} USING ({ALLOWED}) WITH CHECK ({ALLOWED})",
     ):
         connection.execute(text(statement))
 

@@ -65,7 +65,7 @@ class RegionInterfaceSpec(InterfaceSpec):
     """One push.
 
     * `wire_name`: as published. Without it every link must name it; `inferred_name` is then a hint for people and never used.
-    * `batch: all_stations`: one call for everything in scope, as an array.
+    * `batch: all_stations`: one call for everything in scope, as an array. (`delivery.batch` gathers pushes by count and age instead.)
     * `max_age`: seconds after which a sample is not worth telling.
     * `requires`: another interface that must have been accepted for the same station.
     * A field's `geo` (gcj02, bd09, wgs84) beside `from: ….lng` or `….lat` is the datum that the platform wants.

@@ -166,6 +166,15 @@ def test_an_older_version_planned_late_is_superseded_too(db: Database, manual_cl
     assert row(db, "c1", 1).state == "superseded"
 
 
+def test_newest_replaces_older_planned_in_the_same_breath(db: Database, manual_clock: ManualClock) -> None:
+    driver = RecordingDriver(delivery_policy=policy(coalesce="newest"))
+    hub = runtime(db, manual_clock, driver)
+    put(db, manual_clock, *(plan_of(driver, key, version) for version in (1, 2, 3) for key in ("c1", "c2")))
+    hub.run_until_idle()
+    assert sorted((key, version) for _, key, version in driver.sent) == [("c1", 3), ("c2", 3)]
+    assert {row(db, key, version).state for key in ("c1", "c2") for version in (1, 2)} == {"superseded"}
+
+
 def test_unchanged_values_are_not_pushed_again(db: Database, manual_clock: ManualClock) -> None:
     driver = RecordingDriver(delivery_policy=policy(on_change=("Status",)))
     hub = runtime(db, manual_clock, driver)

@@ -5,6 +5,9 @@ from __future__ import annotations
 import contextlib
 from datetime import timedelta
 
+import pytest
+from sqlalchemy import text
+
 from charging_core.clock import ManualClock
 from charging_core.db import Database
 from tests.conftest import BASE_TIME
@@ -19,6 +22,7 @@ from tests.worker.recording_driver import (
     row,
     runtime,
 )
+from worker import claiming
 from worker.api import State
 from worker.ledger import Claim
 from worker.model import DeliveryRow
@@ -181,3 +185,14 @@ def test_another_room_s_deliveries_are_left_alone(db: Database, manual_clock: Ma
     mine, foreign = RecordingDriver(), RecordingDriver(kind="regulator")
     put(db, manual_clock, plan_of(foreign, "order-1"))
     assert runtime(db, manual_clock, mine).run_until_idle() == 0
+
+
+@pytest.mark.postgresql("its planner knows hashed subplans")
+def test_looking_for_work_never_reads_the_whole_backlog(db: Database, manual_clock: ManualClock) -> None:
+    driver = RecordingDriver(destinations=("a", "b"))
+    put(db, manual_clock, *(plan_of(driver, f"o{number}", destination="ab"[number % 2]) for number in range(300)))
+    now = {"now": manual_clock.now(), "soon": manual_clock.now(), "no": False}
+    looking = claiming._WITH_WORK.replace(":kinds", "('partner')")
+    with db.read_system("test") as session:  # without statistics, as on the first day
+        plan = "\n".join(session.connection().execute(text(f"EXPLAIN {looking}"), now).scalars())
+    assert "hashed" not in plan, plan

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 
+import pytest
 from sqlalchemy import select
 
 from charging_core.clock import ManualClock
@@ -71,7 +72,11 @@ def test_two_relays_at_once_plan_each_delivery_once_and_in_order(db: Database, m
         assert [version for _, version in created] == [1, 2, 3]
 
 
-def test_a_poison_event_becomes_visible_and_blocks_nobody(db: Database, manual_clock: ManualClock) -> None:
+def test_a_poison_event_becomes_visible_and_blocks_nobody(
+    db: Database, manual_clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("worker.relay._BACKOFF_S", 600)  # however slow this machine is at the moment
+
     def refuse(event: DomainEvent, destination: str) -> None:
         if event.subject_id == "bad":
             raise RuntimeError("this order cannot be planned")

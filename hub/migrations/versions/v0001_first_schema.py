@@ -67,6 +67,7 @@ def upgrade() -> None:
 
     op.create_table(
         "delivery",
+        sa.Column("tenant_id", sa.String(length=64), nullable=False),
         sa.Column("id", sa.String(length=26), nullable=False),
         sa.Column("destination_kind", sa.String(length=32), nullable=False),
         sa.Column("destination_id", sa.String(length=64), nullable=False),
@@ -81,6 +82,9 @@ def upgrade() -> None:
         sa.Column("expire", sa.Boolean(), nullable=False),
         sa.Column("requires_interface", sa.String(length=64), nullable=True),
         sa.Column("requires_key", sa.String(length=128), nullable=True),
+        sa.Column("batch_count", sa.Integer(), nullable=True),
+        sa.Column("batch_from", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("call_id", sa.String(length=26), nullable=True),
         sa.Column("state", sa.String(length=16), nullable=False),
         sa.Column("next_attempt_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("lease_owner", sa.String(length=64), nullable=True),
@@ -103,7 +107,6 @@ def upgrade() -> None:
         sa.Column("occurred_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("tenant_id", sa.String(length=64), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_delivery")),
         sa.UniqueConstraint(
             "tenant_id",
@@ -114,6 +117,7 @@ def upgrade() -> None:
             "object_version",
             name="uq_delivery_object",
         ),
+        postgresql_with={"fillfactor": 70, "toast_tuple_target": 256},
     )
     with op.batch_alter_table("delivery", schema=None) as batch_op:
         batch_op.create_index(
@@ -123,7 +127,13 @@ def upgrade() -> None:
             postgresql_where=sa.text("state = 'waiting'"),
             sqlite_where=sa.text("state = 'waiting'"),
         )
-        batch_op.create_index("ix_delivery_finished_at", ["finished_at"], unique=False)
+        batch_op.create_index(
+            "ix_delivery_finished_at",
+            ["finished_at"],
+            unique=False,
+            postgresql_where=sa.text("finished_at IS NOT NULL"),
+            sqlite_where=sa.text("finished_at IS NOT NULL"),
+        )
         batch_op.create_index(
             "ix_delivery_lane",
             ["lane", "lane_order", "id"],
@@ -133,7 +143,7 @@ def upgrade() -> None:
         )
         batch_op.create_index(
             "ix_delivery_leased",
-            ["lease_until"],
+            ["lease_owner"],
             unique=False,
             postgresql_where=sa.text("state = 'leased'"),
             sqlite_where=sa.text("state = 'leased'"),
@@ -153,7 +163,6 @@ def upgrade() -> None:
             postgresql_where=sa.text("state = 'waiting' AND failure_count > 0"),
             sqlite_where=sa.text("state = 'waiting' AND failure_count > 0"),
         )
-        batch_op.create_index(batch_op.f("ix_delivery_tenant_id"), ["tenant_id"], unique=False)
         batch_op.create_index(
             "ix_delivery_urgent",
             ["tenant_id", "destination_kind", "destination_id", "priority", "urgent_at", "lane_order", "id"],
@@ -165,16 +174,18 @@ def upgrade() -> None:
             "ix_delivery_urgent_at",
             ["tenant_id", "destination_kind", "destination_id", "urgent_at"],
             unique=False,
-            postgresql_where=sa.text("state = 'waiting'"),
-            sqlite_where=sa.text("state = 'waiting'"),
+            postgresql_where=sa.text("state = 'waiting' AND urgent_at IS NOT NULL"),
+            sqlite_where=sa.text("state = 'waiting' AND urgent_at IS NOT NULL"),
         )
 
     op.create_table(
         "delivery_attempt",
+        sa.Column("tenant_id", sa.String(length=64), nullable=False),
         sa.Column("id", sa.String(length=26), nullable=False),
+        sa.Column("started_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("delivery_id", sa.String(length=26), nullable=False),
         sa.Column("number", sa.Integer(), nullable=False),
-        sa.Column("started_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("call_id", sa.String(length=26), nullable=True),
         sa.Column("duration_ms", sa.Integer(), nullable=True),
         sa.Column("request_text", sa.Text(), nullable=True),
         sa.Column("answer_text", sa.Text(), nullable=True),
@@ -184,12 +195,11 @@ def upgrade() -> None:
         sa.Column("code", sa.String(length=64), nullable=True),
         sa.Column("message", sa.String(length=300), nullable=True),
         sa.Column("worker", sa.String(length=64), nullable=False),
-        sa.Column("tenant_id", sa.String(length=64), nullable=False),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_delivery_attempt")),
+        sa.PrimaryKeyConstraint("id", "started_at", name=op.f("pk_delivery_attempt")),
+        postgresql_partition_by="RANGE (started_at)",
     )
     with op.batch_alter_table("delivery_attempt", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_delivery_attempt_delivery_id"), ["delivery_id"], unique=False)
-        batch_op.create_index(batch_op.f("ix_delivery_attempt_tenant_id"), ["tenant_id"], unique=False)
 
     op.create_table(
         "destination_state",
@@ -268,6 +278,73 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_exchange_tenant_id"), ["tenant_id"], unique=False)
 
     op.create_table(
+        "firmware_rollout",
+        sa.Column("id", sa.String(length=26), nullable=False),
+        sa.Column("name", sa.String(length=64), nullable=False),
+        sa.Column("package", sa.Text(), nullable=False),
+        sa.Column("password", sa.Text(), nullable=False),
+        sa.Column("version", sa.String(length=32), nullable=True),
+        sa.Column("failures_allowed", sa.Integer(), nullable=False),
+        sa.Column("state", sa.String(length=16), nullable=False),
+        sa.Column("asked_by", sa.String(length=64), nullable=False),
+        sa.Column("reason", sa.String(length=200), nullable=True),
+        sa.Column("history", sa.Text(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("changed_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("tenant_id", sa.String(length=64), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_firmware_rollout")),
+    )
+    with op.batch_alter_table("firmware_rollout", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_firmware_rollout_tenant_id"), ["tenant_id"], unique=False)
+
+    op.create_table(
+        "ground_lock",
+        sa.Column("connector_code", sa.String(length=26), nullable=False),
+        sa.Column("position", sa.String(length=16), nullable=False),
+        sa.Column("occupied", sa.Boolean(), nullable=True),
+        sa.Column("battery_percent", sa.Integer(), nullable=True),
+        sa.Column("alarm", sa.String(length=32), nullable=True),
+        sa.Column("reported_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("tenant_id", sa.String(length=64), nullable=False),
+        sa.PrimaryKeyConstraint("connector_code", name=op.f("pk_ground_lock")),
+    )
+    with op.batch_alter_table("ground_lock", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_ground_lock_tenant_id"), ["tenant_id"], unique=False)
+
+    op.create_table(
+        "ocpp_access",
+        sa.Column("pile_code", sa.String(length=14), nullable=False),
+        sa.Column("identity", sa.String(length=48), nullable=False),
+        sa.Column("secret", sa.Text(), nullable=True),
+        sa.Column("tenant_id", sa.String(length=64), nullable=False),
+        sa.PrimaryKeyConstraint("pile_code", name=op.f("pk_ocpp_access")),
+        sa.UniqueConstraint("identity", name=op.f("uq_ocpp_access_identity")),
+    )
+    with op.batch_alter_table("ocpp_access", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_ocpp_access_tenant_id"), ["tenant_id"], unique=False)
+
+    op.create_table(
+        "ocpp_transaction",
+        sa.Column("id", sa.Integer(), autoincrement=True, nullable=False),
+        sa.Column("pile_code", sa.String(length=14), nullable=False),
+        sa.Column("connector_no", sa.Integer(), nullable=False),
+        sa.Column("id_tag", sa.String(length=64), nullable=False),
+        sa.Column("trade_number", sa.String(length=64), nullable=False),
+        sa.Column("meter_start_wh", sa.BigInteger(), nullable=False),
+        sa.Column("meter_stop_wh", sa.BigInteger(), nullable=True),
+        sa.Column("told_start", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("started_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("told_stop", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("stopped_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("tenant_id", sa.String(length=64), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_ocpp_transaction")),
+        sa.UniqueConstraint("trade_number", name=op.f("uq_ocpp_transaction_trade_number")),
+    )
+    with op.batch_alter_table("ocpp_transaction", schema=None) as batch_op:
+        batch_op.create_index("ix_ocpp_transaction_pile", ["pile_code", "connector_no"], unique=False)
+        batch_op.create_index(batch_op.f("ix_ocpp_transaction_tenant_id"), ["tenant_id"], unique=False)
+
+    op.create_table(
         "operator",
         sa.Column("operator_id", sa.String(length=9), nullable=False),
         sa.Column("name", sa.String(length=64), nullable=False),
@@ -334,6 +411,11 @@ def upgrade() -> None:
         sa.Column("connector_no", sa.Integer(), nullable=False),
         sa.Column("trade_number", sa.String(length=64), nullable=True),
         sa.Column("balance_yuan", sa.BigInteger(), nullable=True),
+        sa.Column("parameters", sa.Text(), nullable=False),
+        sa.Column("asked_by", sa.String(length=64), nullable=True),
+        sa.Column("reason", sa.String(length=200), nullable=True),
+        sa.Column("batch_id", sa.String(length=26), nullable=True),
+        sa.Column("answer_within_s", sa.Integer(), nullable=False),
         sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("state", sa.String(length=16), nullable=False),
         sa.Column("detail", sa.String(length=200), nullable=True),
@@ -343,6 +425,14 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_pile_command")),
     )
     with op.batch_alter_table("pile_command", schema=None) as batch_op:
+        batch_op.create_index(
+            "ix_pile_command_asked",
+            ["expires_at"],
+            unique=False,
+            postgresql_where=sa.text("order_id IS NULL AND state IN ('pending', 'sent')"),
+            sqlite_where=sa.text("order_id IS NULL AND state IN ('pending', 'sent')"),
+        )
+        batch_op.create_index(batch_op.f("ix_pile_command_batch_id"), ["batch_id"], unique=False)
         batch_op.create_index(batch_op.f("ix_pile_command_order_id"), ["order_id"], unique=False)
         batch_op.create_index(
             "ix_pile_command_pending",
@@ -351,12 +441,44 @@ def upgrade() -> None:
             postgresql_where=sa.text("state = 'pending'"),
             sqlite_where=sa.text("state = 'pending'"),
         )
+        batch_op.create_index("ix_pile_command_pile", ["pile_code", "kind", "id"], unique=False)
         batch_op.create_index(batch_op.f("ix_pile_command_tenant_id"), ["tenant_id"], unique=False)
+
+    op.create_table(
+        "pile_frame",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
+        sa.Column("order_id", sa.String(length=26), nullable=True),
+        sa.Column("pile_code", sa.String(length=14), nullable=False),
+        sa.Column("connector_no", sa.Integer(), nullable=True),
+        sa.Column("protocol", sa.String(length=8), nullable=False),
+        sa.Column("frame_type", sa.Integer(), nullable=False),
+        sa.Column("raw", sa.Text(), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("tenant_id", sa.String(length=64), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_pile_frame")),
+    )
+    with op.batch_alter_table("pile_frame", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_pile_frame_at"), ["at"], unique=False)
+        batch_op.create_index(
+            "ix_pile_frame_order",
+            ["order_id"],
+            unique=False,
+            postgresql_where=sa.text("order_id IS NOT NULL"),
+            sqlite_where=sa.text("order_id IS NOT NULL"),
+        )
+        batch_op.create_index(
+            "ix_pile_frame_pile",
+            ["pile_code", "at"],
+            unique=False,
+            postgresql_where=sa.text("order_id IS NULL"),
+            sqlite_where=sa.text("order_id IS NULL"),
+        )
+        batch_op.create_index(batch_op.f("ix_pile_frame_tenant_id"), ["tenant_id"], unique=False)
 
     op.create_table(
         "refused_login",
         sa.Column("id", sa.String(length=26), nullable=False),
-        sa.Column("pile_code", sa.String(length=14), nullable=False),
+        sa.Column("pile_code", sa.String(length=48), nullable=False),
         sa.Column("address", sa.String(length=64), nullable=False),
         sa.Column("firmware", sa.String(length=32), nullable=True),
         sa.Column("protocol", sa.String(length=32), nullable=False),
@@ -433,6 +555,7 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("station", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_station_operator_id"), ["operator_id"], unique=False)
+        batch_op.create_index("ix_station_tenant_code", ["tenant_id", "code"], unique=False)
         batch_op.create_index(batch_op.f("ix_station_tenant_id"), ["tenant_id"], unique=False)
 
     op.create_table(
@@ -490,6 +613,28 @@ def upgrade() -> None:
         sa.Column("lease_until", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("name", name=op.f("pk_worker_lease")),
     )
+    op.create_table(
+        "firmware_rollout_pile",
+        sa.Column("id", sa.String(length=26), nullable=False),
+        sa.Column("rollout_id", sa.String(length=26), nullable=False),
+        sa.Column("pile_code", sa.String(length=14), nullable=False),
+        sa.Column("place", sa.Integer(), nullable=False),
+        sa.Column("group_no", sa.Integer(), nullable=False),
+        sa.Column("state", sa.String(length=16), nullable=False),
+        sa.Column("detail", sa.String(length=200), nullable=True),
+        sa.Column("command_id", sa.String(length=26), nullable=True),
+        sa.Column("changed_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("tenant_id", sa.String(length=64), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["rollout_id"], ["firmware_rollout.id"], name=op.f("fk_firmware_rollout_pile_rollout_id_firmware_rollout")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_firmware_rollout_pile")),
+        sa.UniqueConstraint("rollout_id", "pile_code", name=op.f("uq_firmware_rollout_pile_rollout_id_pile_code")),
+    )
+    with op.batch_alter_table("firmware_rollout_pile", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_firmware_rollout_pile_rollout_id"), ["rollout_id"], unique=False)
+        batch_op.create_index(batch_op.f("ix_firmware_rollout_pile_tenant_id"), ["tenant_id"], unique=False)
+
     op.create_table(
         "park_connection",
         sa.Column("id", sa.String(length=26), nullable=False),
@@ -597,6 +742,19 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_partner_dispute_tenant_id"), ["tenant_id"], unique=False)
 
     op.create_table(
+        "partner_replay",
+        sa.Column("digest", sa.String(length=64), nullable=False),
+        sa.Column("link_id", sa.String(length=26), nullable=False),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("tenant_id", sa.String(length=64), nullable=False),
+        sa.ForeignKeyConstraint(["link_id"], ["partner_link.id"], name=op.f("fk_partner_replay_link_id_partner_link")),
+        sa.PrimaryKeyConstraint("digest", name=op.f("pk_partner_replay")),
+    )
+    with op.batch_alter_table("partner_replay", schema=None) as batch_op:
+        batch_op.create_index("ix_partner_replay_expires", ["link_id", "expires_at"], unique=False)
+        batch_op.create_index(batch_op.f("ix_partner_replay_tenant_id"), ["tenant_id"], unique=False)
+
+    op.create_table(
         "partner_statement",
         sa.Column("id", sa.String(length=26), nullable=False),
         sa.Column("link_id", sa.String(length=26), nullable=False),
@@ -690,6 +848,7 @@ def upgrade() -> None:
         sa.Column("link_id", sa.String(length=26), nullable=False),
         sa.Column("start_charge_seq", sa.String(length=64), nullable=False),
         sa.Column("connector_id", sa.String(length=64), nullable=False),
+        sa.Column("request_id", sa.String(length=64), nullable=True),
         sa.Column("phone", sa.String(length=32), nullable=True),
         sa.Column("plate", sa.String(length=16), nullable=True),
         sa.Column("state", sa.String(length=16), nullable=False),
@@ -716,6 +875,7 @@ def upgrade() -> None:
         sa.Column("tenant_id", sa.String(length=64), nullable=False),
         sa.ForeignKeyConstraint(["link_id"], ["partner_link.id"], name=op.f("fk_roaming_order_link_id_partner_link")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_roaming_order")),
+        sa.UniqueConstraint("link_id", "request_id", name=op.f("uq_roaming_order_link_id_request_id")),
         sa.UniqueConstraint("link_id", "start_charge_seq", name=op.f("uq_roaming_order_link_id_start_charge_seq")),
     )
     with op.batch_alter_table("roaming_order", schema=None) as batch_op:
@@ -732,6 +892,7 @@ def upgrade() -> None:
         sa.Column("station_id", sa.String(length=64), nullable=False),
         sa.Column("name", sa.String(length=200), nullable=False),
         sa.Column("info", sa.Text(), nullable=False),
+        sa.Column("fees", sa.Text(), nullable=True),
         sa.Column("seen_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("changed_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("gone_at", sa.DateTime(timezone=True), nullable=True),
@@ -797,6 +958,9 @@ def upgrade() -> None:
         sa.Column("model_number", sa.String(length=4), nullable=False),
         sa.Column("valid_from", sa.DateTime(timezone=True), nullable=False),
         sa.Column("periods", sa.Text(), nullable=False),
+        sa.Column("day", sa.String(length=32), nullable=True),
+        sa.Column("plan", sa.Text(), nullable=True),
+        sa.Column("declared_from", sa.DateTime(timezone=True), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("tenant_id", sa.String(length=64), nullable=False),
         sa.ForeignKeyConstraint(["tariff_id"], ["tariff.id"], name=op.f("fk_tariff_version_tariff_id_tariff")),
@@ -1075,6 +1239,48 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_gate_command_tenant_id"), ["tenant_id"], unique=False)
 
     op.create_table(
+        "order_action",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
+        sa.Column("order_id", sa.String(length=26), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("action", sa.String(length=16), nullable=False),
+        sa.Column("by", sa.String(length=96), nullable=False),
+        sa.Column("reason", sa.String(length=500), nullable=False),
+        sa.Column("before", sa.Text(), nullable=False),
+        sa.Column("after", sa.Text(), nullable=False),
+        sa.Column("tenant_id", sa.String(length=64), nullable=False),
+        sa.ForeignKeyConstraint(["order_id"], ["charge_order.id"], name=op.f("fk_order_action_order_id_charge_order")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_order_action")),
+    )
+    with op.batch_alter_table("order_action", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_order_action_order_id"), ["order_id"], unique=False)
+        batch_op.create_index(batch_op.f("ix_order_action_tenant_id"), ["tenant_id"], unique=False)
+
+    op.create_table(
+        "order_bill",
+        sa.Column("order_id", sa.String(length=26), nullable=False),
+        sa.Column("number", sa.Integer(), nullable=False),
+        sa.Column("kind", sa.String(length=16), nullable=False),
+        sa.Column("made_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("made_by", sa.String(length=96), nullable=False),
+        sa.Column("reason", sa.String(length=500), nullable=True),
+        sa.Column("tariff_version_id", sa.String(length=26), nullable=False),
+        sa.Column("discount", sa.String(length=64), nullable=True),
+        sa.Column("energy_kwh", sa.BigInteger(), nullable=False),
+        sa.Column("elec_fee", sa.BigInteger(), nullable=False),
+        sa.Column("service_fee", sa.BigInteger(), nullable=False),
+        sa.Column("refund_yuan", sa.BigInteger(), nullable=False),
+        sa.Column("facts", sa.Text(), nullable=False),
+        sa.Column("details", sa.Text(), nullable=False),
+        sa.Column("checks", sa.Text(), nullable=False),
+        sa.Column("tenant_id", sa.String(length=64), nullable=False),
+        sa.ForeignKeyConstraint(["order_id"], ["charge_order.id"], name=op.f("fk_order_bill_order_id_charge_order")),
+        sa.PrimaryKeyConstraint("order_id", "number", name=op.f("pk_order_bill")),
+    )
+    with op.batch_alter_table("order_bill", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_order_bill_tenant_id"), ["tenant_id"], unique=False)
+
+    op.create_table(
         "order_detail",
         sa.Column("order_id", sa.String(length=26), nullable=False),
         sa.Column("number", sa.Integer(), nullable=False),
@@ -1123,6 +1329,15 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_order_detail_tenant_id"))
 
     op.drop_table("order_detail")
+    with op.batch_alter_table("order_bill", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_order_bill_tenant_id"))
+
+    op.drop_table("order_bill")
+    with op.batch_alter_table("order_action", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_order_action_tenant_id"))
+        batch_op.drop_index(batch_op.f("ix_order_action_order_id"))
+
+    op.drop_table("order_action")
     with op.batch_alter_table("gate_command", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_gate_command_tenant_id"))
         batch_op.drop_index(batch_op.f("ix_gate_command_stay_id"))
@@ -1238,6 +1453,11 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_partner_statement_link_id"))
 
     op.drop_table("partner_statement")
+    with op.batch_alter_table("partner_replay", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_partner_replay_tenant_id"))
+        batch_op.drop_index("ix_partner_replay_expires")
+
+    op.drop_table("partner_replay")
     with op.batch_alter_table("partner_dispute", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_partner_dispute_tenant_id"))
         batch_op.drop_index(batch_op.f("ix_partner_dispute_state"))
@@ -1262,6 +1482,11 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_park_connection_park_id"))
 
     op.drop_table("park_connection")
+    with op.batch_alter_table("firmware_rollout_pile", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_firmware_rollout_pile_tenant_id"))
+        batch_op.drop_index(batch_op.f("ix_firmware_rollout_pile_rollout_id"))
+
+    op.drop_table("firmware_rollout_pile")
     op.drop_table("worker_lease")
     with op.batch_alter_table("trade_record", schema=None) as batch_op:
         batch_op.drop_index(
@@ -1281,6 +1506,7 @@ def downgrade() -> None:
     op.drop_table("tariff")
     with op.batch_alter_table("station", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_station_tenant_id"))
+        batch_op.drop_index("ix_station_tenant_code")
         batch_op.drop_index(batch_op.f("ix_station_operator_id"))
 
     op.drop_table("station")
@@ -1294,14 +1520,34 @@ def downgrade() -> None:
         batch_op.drop_index("ix_refused_login_last")
 
     op.drop_table("refused_login")
+    with op.batch_alter_table("pile_frame", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_pile_frame_tenant_id"))
+        batch_op.drop_index(
+            "ix_pile_frame_pile", postgresql_where=sa.text("order_id IS NULL"), sqlite_where=sa.text("order_id IS NULL")
+        )
+        batch_op.drop_index(
+            "ix_pile_frame_order",
+            postgresql_where=sa.text("order_id IS NOT NULL"),
+            sqlite_where=sa.text("order_id IS NOT NULL"),
+        )
+        batch_op.drop_index(batch_op.f("ix_pile_frame_at"))
+
+    op.drop_table("pile_frame")
     with op.batch_alter_table("pile_command", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_pile_command_tenant_id"))
+        batch_op.drop_index("ix_pile_command_pile")
         batch_op.drop_index(
             "ix_pile_command_pending",
             postgresql_where=sa.text("state = 'pending'"),
             sqlite_where=sa.text("state = 'pending'"),
         )
         batch_op.drop_index(batch_op.f("ix_pile_command_order_id"))
+        batch_op.drop_index(batch_op.f("ix_pile_command_batch_id"))
+        batch_op.drop_index(
+            "ix_pile_command_asked",
+            postgresql_where=sa.text("order_id IS NULL AND state IN ('pending', 'sent')"),
+            sqlite_where=sa.text("order_id IS NULL AND state IN ('pending', 'sent')"),
+        )
 
     op.drop_table("pile_command")
     with op.batch_alter_table("partner_link", schema=None) as batch_op:
@@ -1316,6 +1562,23 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_operator_tenant_id"))
 
     op.drop_table("operator")
+    with op.batch_alter_table("ocpp_transaction", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_ocpp_transaction_tenant_id"))
+        batch_op.drop_index("ix_ocpp_transaction_pile")
+
+    op.drop_table("ocpp_transaction")
+    with op.batch_alter_table("ocpp_access", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_ocpp_access_tenant_id"))
+
+    op.drop_table("ocpp_access")
+    with op.batch_alter_table("ground_lock", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_ground_lock_tenant_id"))
+
+    op.drop_table("ground_lock")
+    with op.batch_alter_table("firmware_rollout", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_firmware_rollout_tenant_id"))
+
+    op.drop_table("firmware_rollout")
     with op.batch_alter_table("exchange", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_exchange_tenant_id"))
         batch_op.drop_index("ix_exchange_object")
@@ -1335,22 +1598,20 @@ def downgrade() -> None:
     op.drop_table("domain_event")
     op.drop_table("destination_state")
     with op.batch_alter_table("delivery_attempt", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_delivery_attempt_tenant_id"))
         batch_op.drop_index(batch_op.f("ix_delivery_attempt_delivery_id"))
 
     op.drop_table("delivery_attempt")
     with op.batch_alter_table("delivery", schema=None) as batch_op:
         batch_op.drop_index(
             "ix_delivery_urgent_at",
-            postgresql_where=sa.text("state = 'waiting'"),
-            sqlite_where=sa.text("state = 'waiting'"),
+            postgresql_where=sa.text("state = 'waiting' AND urgent_at IS NOT NULL"),
+            sqlite_where=sa.text("state = 'waiting' AND urgent_at IS NOT NULL"),
         )
         batch_op.drop_index(
             "ix_delivery_urgent",
             postgresql_where=sa.text("state = 'waiting' AND urgent_at IS NOT NULL"),
             sqlite_where=sa.text("state = 'waiting' AND urgent_at IS NOT NULL"),
         )
-        batch_op.drop_index(batch_op.f("ix_delivery_tenant_id"))
         batch_op.drop_index(
             "ix_delivery_retrying",
             postgresql_where=sa.text("state = 'waiting' AND failure_count > 0"),
@@ -1368,7 +1629,11 @@ def downgrade() -> None:
             postgresql_where=sa.text("state IN ('waiting', 'leased', 'held')"),
             sqlite_where=sa.text("state IN ('waiting', 'leased', 'held')"),
         )
-        batch_op.drop_index("ix_delivery_finished_at")
+        batch_op.drop_index(
+            "ix_delivery_finished_at",
+            postgresql_where=sa.text("finished_at IS NOT NULL"),
+            sqlite_where=sa.text("finished_at IS NOT NULL"),
+        )
         batch_op.drop_index(
             "ix_delivery_due", postgresql_where=sa.text("state = 'waiting'"), sqlite_where=sa.text("state = 'waiting'")
         )
