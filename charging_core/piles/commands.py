@@ -15,6 +15,7 @@ import structlog
 from charging_core.clock import Clock
 from charging_core.piles import metrics
 from charging_core.piles.ports import (
+    PILE_WIDE,
     CommandKind,
     CommandSource,
     CommandState,
@@ -27,6 +28,9 @@ log = structlog.get_logger()
 
 MARK_ATTEMPTS = 60
 """Tries to store a command's outcome before it is given up with an error; one per poll, so a minute of outage is survived."""
+
+_WAITS_AGAIN = frozenset({CommandKind.START, CommandKind.SET_WORK, CommandKind.SET_QR, CommandKind.UPDATE})
+"""Never written, these are as right a minute later; a stop, a lock or a reboot would then hit somebody else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +47,12 @@ class _Mark:
     state: CommandState
     detail: str
     attempts: int = MARK_ATTEMPTS
+
+
+def log_ids(command: PendingCommand) -> dict[str, str]:
+    """What every log line about a command carries."""
+    order = {"order_id": command.order_id} if command.order_id else {}
+    return {"command_id": command.id, "pile_code": command.pile_code, **order}
 
 
 class CommandPump(threading.Thread):
@@ -134,7 +144,7 @@ class CommandPump(threading.Thread):
                 self._source.mark(mark.command.id, mark.state, mark.detail)
             except Exception:
                 metrics.PORT_ERRORS.labels("mark").inc()
-                log.exception("pile_command_mark_failed", command_id=mark.command.id, state=mark.state)
+                log.exception("pile_command_mark_failed", state=mark.state, **log_ids(mark.command))
                 self._marks_held = True
                 self._try_again(mark)
             else:
@@ -187,13 +197,14 @@ class CommandDesk:
         older = self._waiting.get(key)
         if older is not None:
             self._pump.mark_later(older[0], CommandState.FAILED, "superseded before it was answered")
-        self._waiting[key] = (command, time.monotonic() + self._answer_timeout_s)
+        within_s = command.answer_within_s or self._answer_timeout_s
+        self._waiting[key] = (command, time.monotonic() + within_s)
 
     def not_written(self, command: PendingCommand) -> None:
-        """The link ended first: a start that is still valid goes back to wait, nothing else is ever replayed (P7)."""
+        """The link ended first: what still makes sense later goes back to wait, nothing else is ever replayed (P7)."""
         if command.expires_at <= self._clock.now():
             self._pump.mark_later(command, CommandState.EXPIRED, "expired before it could be sent")
-        elif command.kind is CommandKind.START:
+        elif command.kind in _WAITS_AGAIN:
             self._pump.mark_later(command, CommandState.PENDING, "the link ended before it was sent")
         else:
             self._pump.mark_later(command, CommandState.FAILED, "the link ended before it was sent")
@@ -229,10 +240,10 @@ class CommandDesk:
 
 
 def _key(kind: CommandKind, pile_code: str, connector_no: int, trade_number: str | None) -> _Key:
-    """Only a start's answer carries a trade number; a tariff's answer carries no connector."""
+    """Only a start's answer carries a trade number; the answer of a whole pile carries no connector."""
     return (
         pile_code,
         kind,
-        0 if kind is CommandKind.PUSH_TARIFF else connector_no,
+        0 if kind in PILE_WIDE else connector_no,
         (trade_number or "") if kind is CommandKind.START else "",
     )

@@ -1,6 +1,6 @@
 """What every connection shares with its server: bundled, so that a session can be built in a test with any part replaced."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from charging_core.clock import Clock
 from charging_core.piles.commands import CommandDesk, CommandPump
@@ -8,6 +8,7 @@ from charging_core.piles.ports import PilePorts
 from charging_core.piles.registry import LinkRegistry
 from charging_core.piles.routes import RoutePublisher
 from charging_core.piles.settings import PileServerSettings
+from charging_core.piles.watch import FrameWatch
 from charging_core.piles.writers import WriterPool
 
 
@@ -23,3 +24,4 @@ class PileContext:
     pump: CommandPump
     desk: CommandDesk
     routes: RoutePublisher
+    watch: FrameWatch = field(default_factory=FrameWatch)

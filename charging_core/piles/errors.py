@@ -15,14 +15,15 @@ class PileError(CoreError):
 
 
 class PortUnavailable(PileError):
-    """Raised by `PileServer.start` when the address cannot be bound; names the address."""
+    """Raised by `PileServer.start` when an address cannot be bound; names it. `also`: it is that of the other protocol."""
 
-    def __init__(self, host: str, port: int, cause: OSError) -> None:
+    def __init__(self, host: str, port: int, cause: OSError, *, also: bool = False) -> None:
         super().__init__(
             f"充电桩服务无法监听 {host}:{port}; pile server cannot listen on {host}:{port}: {cause.strerror}"
         )
         self.host = host
         self.port = port
+        self.also = also
 
 
 class ServerState(PileError):

@@ -108,7 +108,8 @@ class PileOffline:
 
 @dataclass(frozen=True, slots=True)
 class ConnectorSample:
-    """State and meter values of one connector. Carries no device time, so a replayed one looks live (P10).
+    """State and meter values of one connector. `measured_at` is the pile's own time where its protocol tells one; where it does not,
+    a replayed sample looks live (P10). One that is not `live` is a reading of a charge from the past: it says nothing about now.
 
     `trade_number` is believed only while charging, or when it is that of an open order: idle piles leave old ones there.
     """
@@ -128,6 +129,8 @@ class ConnectorSample:
     minutes_remaining: int | None
     faults: tuple[str, ...]
     received_at: datetime
+    measured_at: datetime | None = None
+    live: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +173,8 @@ class TradeRecord:
     """The pile's account of one charge: evidence for the bill, idempotent by `trade_number` (P1).
 
     `complete` is False when the frame was shorter than published: then missing values are None and `rates` may be shorter,
-    and nobody may bill from it. `raw` is the whole frame in hexadecimal.
+    and nobody may bill from it. A pile that counts in total only has no `rates`, one that knows no prices no amount. `raw` is the
+    whole frame in hexadecimal.
     """
 
     trade_number: str
@@ -223,6 +227,41 @@ class TimeSynced:
     received_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class FrameSeen:
+    """A frame worth keeping for people (not for the business): as it was received or sent, `raw` in hexadecimal."""
+
+    pile_code: str
+    connector_no: int | None
+    trade_number: str | None
+    protocol: str
+    frame_type: int
+    raw: str
+    received_at: datetime
+
+
+class LockPosition(StrEnum):
+    """Where a ground lock's arm is."""
+
+    BETWEEN = "between"
+    RAISED = "raised"
+    LOWERED = "lowered"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class GroundLockReported:
+    """A bay's lock told its state. `occupied`: a car stands in the bay; `alarm`: none, "arm_out_of_position", "arm_damaged", …"""
+
+    pile_code: str
+    connector_no: int
+    position: LockPosition
+    occupied: bool | None
+    battery_percent: int | None
+    alarm: str | None
+    received_at: datetime
+
+
 PileEvent = (
     PileOffline
     | ConnectorSample
@@ -232,5 +271,7 @@ PileEvent = (
     | TariffVerified
     | TariffRequested
     | TimeSynced
+    | FrameSeen
+    | GroundLockReported
 )
 """What the event sink receives."""

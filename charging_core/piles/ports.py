@@ -3,12 +3,12 @@
 Every method may block and may raise; the server logs and counts the error and goes on. They are called from several threads.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import Protocol
+from typing import Any, Protocol
 
 from charging_core.piles.errors import BadTariff
 from charging_core.piles.events import PileEvent, PileLogin
@@ -53,10 +53,9 @@ class PileTariff:
 
 @dataclass(frozen=True, slots=True)
 class PileProfile:
-    """How this pile deviates from the default."""
+    """How this pile deviates from the default, in the words of its protocol (for YKC: `ykc.dialect.Dialect`)."""
 
-    strict_crc: bool = False
-    """Accept the standard CRC order only; a pile that logs in with the reversed one is refused."""
+    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +96,34 @@ class CommandKind(StrEnum):
     STOP = "stop"
     READ = "read"
     PUSH_TARIFF = "push_tariff"
+    SET_WORK = "set_work"
+    """In or out of service, and how much of its power it may give."""
+    SYNC_TIME = "sync_time"
+    REBOOT = "reboot"
+    UPDATE = "update"
+    """Fetch and install a firmware."""
+    LOCK = "lock"
+    """Raise or lower the ground lock of a connector's bay."""
+    SET_QR = "set_qr"
+    """The text before the pile's code in the QR code on its screen."""
+    UNLOCK = "unlock"
+    """Let go of the plug of a connector."""
+    CONFIGURE = "configure"
+    """Set one key of the pile's own configuration, or read it."""
+
+
+PILE_WIDE = frozenset(
+    {
+        CommandKind.PUSH_TARIFF,
+        CommandKind.SET_WORK,
+        CommandKind.SYNC_TIME,
+        CommandKind.REBOOT,
+        CommandKind.UPDATE,
+        CommandKind.SET_QR,
+        CommandKind.CONFIGURE,
+    }
+)
+"""Kinds that concern the pile, not one of its connectors: their answers name none."""
 
 
 class CommandState(StrEnum):
@@ -113,7 +140,12 @@ class CommandState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PendingCommand:
-    """One command to one connector; `trade_number` for start and stop, `balance_yuan` for start, as 0.01 yuan."""
+    """One command to one connector or pile; `trade_number` for start and stop, `balance_yuan` for start, as 0.01 yuan.
+
+    `parameters` by kind: set_work `out_of_service`, `max_power_percent`; reboot `when_idle`; lock `raise`; set_qr `prefix`,
+    `with_connector`; configure `key`, `value` (none: read it); update as `store.firmware` makes them. `answer_within_s` none:
+    as the server's settings say.
+    """
 
     id: str
     order_id: str | None
@@ -123,6 +155,8 @@ class PendingCommand:
     trade_number: str | None
     balance_yuan: Decimal | None
     expires_at: datetime
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    answer_within_s: float | None = None
 
 
 class CommandSource(Protocol):

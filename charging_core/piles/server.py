@@ -17,11 +17,13 @@ from charging_core.piles import metrics
 from charging_core.piles.commands import CommandDesk, CommandPump, Delivery
 from charging_core.piles.context import PileContext
 from charging_core.piles.errors import PortUnavailable, ServerState
+from charging_core.piles.listener import ListenedLink, Listener
 from charging_core.piles.ports import PilePorts
 from charging_core.piles.protocols.ykc.connection import YkcConnection
 from charging_core.piles.registry import LinkRegistry, LinkState
 from charging_core.piles.routes import RoutePublisher
 from charging_core.piles.settings import PileServerSettings
+from charging_core.piles.watch import FrameWatch
 from charging_core.piles.writers import WriterPool
 
 log = structlog.get_logger()
@@ -37,7 +39,7 @@ T = TypeVar("T")
 
 
 class PileServer:
-    """Listens for YKC piles. One object serves once: start, then stop."""
+    """Listens for YKC piles, and on a port of its own for those of one other protocol. One object serves once: start, then stop."""
 
     def __init__(
         self,
@@ -46,6 +48,7 @@ class PileServer:
         ports: PilePorts,
         clock: Clock,
         settings: PileServerSettings | None = None,
+        also: Listener | None = None,
     ) -> None:
         self._host = host
         self._port = port
@@ -53,6 +56,9 @@ class PileServer:
         self._thread = threading.Thread(target=self._run, name="pile-loop", daemon=True)
         self._links: set[YkcConnection] = set()
         self._server: asyncio.Server | None = None
+        self._also = also
+        self.also_port: int | None = None
+        """The port of the other protocol, once it listens."""
         self._sweeper: asyncio.Task[None] | None = None
         self._started = self._stopped = False
         self._context = self._wire(ports, clock, settings or PileServerSettings())
@@ -84,13 +90,14 @@ class PileServer:
         self._thread.start()
         try:
             port = self._in_loop(self._listen())
-        except OSError as error:
+        except PortUnavailable:
+            self._in_loop(self._stop_listening())
             self._end_loop()
-            raise PortUnavailable(self._host, self._port, error) from error
+            raise
         self._context.writers.start()
         self._context.pump.start()
         self._context.routes.start()
-        log.info("pile_server_started", host=self._host, port=port)
+        log.info("pile_server_started", host=self._host, port=port, also_port=self.also_port)
         return port
 
     def stop(self, drain_s: float = 10.0) -> bool:
@@ -120,6 +127,11 @@ class PileServer:
     def links(self) -> list[LinkState]:
         """The connected piles. From any thread."""
         return self._context.registry.states()
+
+    @property
+    def watch(self) -> FrameWatch:
+        """The live traffic of piles. From any thread."""
+        return self._context.watch
 
     def alive(self) -> bool:
         """Whether the loop and its threads run; for readiness checks."""
@@ -161,9 +173,17 @@ class PileServer:
             link.deliver(delivery)
 
     async def _listen(self) -> int:
-        self._server = await self._loop.create_server(
-            lambda: YkcConnection(self._context, self._links), self._host, self._port, backlog=BACKLOG
-        )
+        try:
+            self._server = await self._loop.create_server(
+                lambda: YkcConnection(self._context, self._links), self._host, self._port, backlog=BACKLOG
+            )
+        except OSError as error:
+            raise PortUnavailable(self._host, self._port, error) from error
+        if self._also is not None:
+            try:
+                self.also_port = await self._also.open(self._context)
+            except OSError as error:
+                raise PortUnavailable(self._also.host, self._also.port, error, also=True) from error
         self._sweeper = self._loop.create_task(self._sweep())
         return int(self._server.sockets[0].getsockname()[1])
 
@@ -171,7 +191,7 @@ class PileServer:
         while True:
             await asyncio.sleep(self._context.settings.sweep_s)
             now = time.monotonic()
-            for link in list(self._links):
+            for link in self._all_links():
                 _guarded("sweep", partial(link.tick, now))
             _guarded("sweep", partial(self._context.desk.expire, now))
             metrics.QUEUE_DEPTH.set(self._context.writers.depth())
@@ -182,19 +202,24 @@ class PileServer:
         self._in_loop(self._stop_listening())
         _wait_until(lambda: self._context.writers.depth() == 0, deadline)
         self._in_loop(self._close_links())
-        _wait_until(lambda: not self._links, deadline)
+        _wait_until(lambda: not self._all_links(), deadline)
         self._in_loop(self._abort_links())
+
+    def _all_links(self) -> list[ListenedLink]:
+        return [*self._links, *(self._also.links() if self._also is not None else ())]
 
     async def _stop_listening(self) -> None:
         if self._server is not None:
             self._server.close()
+        if self._also is not None:
+            self._also.close()
 
     async def _close_links(self) -> None:
-        for link in list(self._links):
+        for link in self._all_links():
             link.close("server_stopped")
 
     async def _abort_links(self) -> None:
-        for link in list(self._links):
+        for link in self._all_links():
             link.abort("server_stopped")
         if self._sweeper is not None:
             self._sweeper.cancel()

@@ -33,6 +33,8 @@ class PileServerSettings:
     """How often the routes of connected piles are announced again; their TTL must be longer."""
     max_connections: int = 15_000
     """Below the usual limit of 20 000 open files."""
+    keep_frames: bool = False
+    """Hand the frames of charges to the event sink, to be kept for people (`FrameSeen`)."""
     strict_crc: bool = False
     """Accept the standard CRC order only, from everybody."""
     concentrators: bool = False

@@ -25,6 +25,8 @@ log = structlog.get_logger()
 
 RETRY_PAUSE_S = 0.5
 """Pause of a writer that has something to try again: long enough for a database to come back, short for a pile."""
+_NAMED = 5
+"""Piles named in one log line."""
 GIVE_UP_AFTER = 3
 """So many single failures in a row mean that the sink is down, not that one event is bad."""
 
@@ -51,6 +53,7 @@ class EventJob:
     done: Callable[[bool], None] | None = None
     attempts: int = 1
     room: Room = Room.SAMPLE
+    pile_code: str = ""
     offered_at: float = field(default_factory=time.monotonic)
 
     @property
@@ -67,6 +70,7 @@ class CallJob:
     run: Callable[[], Any]
     done: Callable[[Any], None]
     room: Room = Room.ANSWERED
+    pile_code: str = ""
     offered_at: float = field(default_factory=time.monotonic)
 
 
@@ -86,6 +90,7 @@ class WriterPool:
 
     def offer(self, pile_code: str, job: Job) -> bool:
         """Queue a job of a pile; False, counted, when there is no room for it."""
+        job.pile_code = pile_code
         return self._writers[zlib.crc32(pile_code.encode()) % len(self._writers)].offer(job)
 
     def depth(self) -> int:
@@ -174,7 +179,7 @@ class _Writer(threading.Thread):
             result = job.run()
         except Exception:
             metrics.PORT_ERRORS.labels(job.name).inc()
-            log.exception("pile_port_failed", call=job.name)
+            log.exception("pile_port_failed", call=job.name, pile_code=job.pile_code)
         return lambda: job.done(result)
 
     def _store(self, jobs: list[EventJob]) -> list[EventJob]:
@@ -205,7 +210,7 @@ class _Writer(threading.Thread):
             self._sink.handle([event for job in jobs for event in job.events])
         except Exception:
             metrics.PORT_ERRORS.labels("handle").inc()
-            log.exception("pile_events_not_stored", jobs=len(jobs))
+            log.exception("pile_events_not_stored", jobs=len(jobs), piles=_some_piles(jobs))
             return False
         self._note_records([job for job in jobs if job.holds_record])
         return True
@@ -217,6 +222,11 @@ class _Writer(threading.Thread):
         for job in jobs:
             metrics.RECORD_COMMIT_SECONDS.observe(now - job.offered_at)
         faultpoints.hit("piles.record.committed")
+
+
+def _some_piles(jobs: Sequence[EventJob]) -> list[str]:
+    """Whose events they are, for a log line: a handful is enough to look at."""
+    return sorted({job.pile_code for job in jobs})[:_NAMED]
 
 
 def _reported(job: EventJob, stored: bool) -> Callable[[], None]:

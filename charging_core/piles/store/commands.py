@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Protocol, cast
 
+import structlog
 from sqlalchemy import select, update
 from sqlalchemy.engine import CursorResult
 
@@ -20,9 +21,12 @@ from charging_core.orders.model import ChargeOrder
 from charging_core.orders.ports import OrderContext
 from charging_core.orders.service import open_order
 from charging_core.orders.state import OrderState
-from charging_core.piles.model import PileCommand
+from charging_core.piles.model import FirmwareRollout, PileCommand
 from charging_core.piles.ports import CommandKind, CommandState, PendingCommand
+from charging_core.secretbox import SecretBox, SecretError
 from charging_core.stations.model import Connector
+
+log = structlog.get_logger()
 
 PILE_CODE_DIGITS = 14
 
@@ -127,9 +131,10 @@ class TableCommands:
 class TableCommandSource:
     """Fills the pile server's `CommandSource` port; what happens to a start command is told to its order at once."""
 
-    def __init__(self, db: Database, context: OrderContext) -> None:
+    def __init__(self, db: Database, context: OrderContext, box: SecretBox | None = None) -> None:
         self._db = db
         self._context = context
+        self._box = box
 
     def pending(self, pile_codes: Collection[str]) -> Sequence[PendingCommand]:
         """Commands that wait for these piles, oldest first."""
@@ -141,7 +146,19 @@ class TableCommandSource:
             .order_by(PileCommand.id)
         )
         with self._db.read_system("pile commands") as session:
-            return [_pending(row) for row in session.scalars(query)]
+            return [_pending(row, self._secrets(session, row)) for row in session.scalars(query)]
+
+    def _secrets(self, session: HubSession, row: PileCommand) -> dict[str, str]:
+        """What a firmware update needs besides its row. Without it the frame cannot be made, and the command fails."""
+        if row.kind != CommandKind.UPDATE or self._box is None:
+            return {}
+        rollout_id = str(row.batch_id)
+        sealed = session.scalars(select(FirmwareRollout.password).where(FirmwareRollout.id == rollout_id)).one_or_none()
+        try:
+            return {} if sealed is None else {"password": self._box.open(sealed, f"firmware:{rollout_id}")}
+        except SecretError:
+            log.error("pile.firmware_password_unreadable", rollout_id=rollout_id)
+            return {}
 
     def mark(self, command_id: str, state: CommandState, detail: str) -> bool:
         """Change the state if the present one allows it; the order hears of a start that left or that failed."""
@@ -188,7 +205,7 @@ def _why_moot(session: HubSession, command: PileCommand, order: ChargeOrder | No
     return None if current is None or current.id == order.id else "another charge runs on the connector"
 
 
-def _pending(row: PileCommand) -> PendingCommand:
+def _pending(row: PileCommand, secrets: dict[str, str]) -> PendingCommand:
     return PendingCommand(
         id=row.id,
         order_id=row.order_id,
@@ -198,4 +215,6 @@ def _pending(row: PileCommand) -> PendingCommand:
         trade_number=row.trade_number,
         balance_yuan=row.balance_yuan,
         expires_at=row.expires_at,
+        parameters=row.parameters | secrets,
+        answer_within_s=row.answer_within_s if row.order_id is None else None,
     )

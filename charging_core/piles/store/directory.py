@@ -12,7 +12,8 @@ from charging_core.db import Database, HubSession
 from charging_core.errors import CoreError
 from charging_core.piles.errors import BadTariff
 from charging_core.piles.events import PileLogin
-from charging_core.piles.ports import LoginDecision, PileProfile, PileTariff, RatePrice
+from charging_core.piles.ports import CommandKind, LoginDecision, PileProfile, PileTariff, RatePrice
+from charging_core.piles.store.device import protocols_with, remember_qr
 from charging_core.piles.store.refused import list_refused
 from charging_core.stations.model import Pile
 from charging_core.tariffs.model import TariffVersion
@@ -37,10 +38,15 @@ class TablePileDirectory:
                 list_refused(session, login, reason, pile.tenant_id if pile else None)
                 return LoginDecision(accepted=False, reason=reason, tenant_id=pile.tenant_id if pile else None)
             pile.online = True
-            pile.firmware = login.firmware
+            pile.firmware = login.firmware or pile.firmware  # OCPP tells it after a boot only
             pile.connection_id = login.connection_id
             pile.last_login_at = login.received_at
-            profile = PileProfile(strict_crc=bool(pile.protocol_options.get("strict_crc", False)))
+            if pile.protocol not in protocols_with(CommandKind.PUSH_TARIFF):
+                pile.confirmed_tariff_version_id = (
+                    None  # it never confirms one: its charges go by the one that is valid
+                )
+            remember_qr(session, pile, self._clock.now())
+            profile = PileProfile(dict(pile.protocol_options))
             tariff = _tariff_of(session, pile, self._clock.now())
             return LoginDecision(accepted=True, tenant_id=pile.tenant_id, profile=profile, tariff=tariff)
 
@@ -69,6 +75,7 @@ class TableTariffSource:
                 .where(
                     TariffVersion.tariff_id == pile.station.tariff_id,
                     TariffVersion.model_number == model_number,
+                    TariffVersion.valid_from <= self._clock.now(),
                 )
                 .order_by(TariffVersion.number.desc())
             ).first()
@@ -92,11 +99,13 @@ def pile_tariff(version: TariffVersion) -> PileTariff:
 
 
 def _tariff_of(session: HubSession, pile: Pile, now: datetime) -> PileTariff | None:
+    if pile.protocol not in protocols_with(CommandKind.PUSH_TARIFF):
+        return None
     # A tariff that this pile cannot hold is the operator's mistake; it must not keep the pile from logging in.
     try:
         return pile_tariff(current_version(session, pile.station.tariff_id, now))
     except (CoreError, BadTariff) as error:
-        log.error("pile.tariff_unusable", pile=pile.code, problem=str(error))
+        log.error("pile.tariff_unusable", pile_code=pile.code, problem=str(error))
         return None
 
 

@@ -13,13 +13,15 @@ from charging_core.db import HubSession
 from charging_core.errors import CoreError
 from charging_core.ids import new_id
 from charging_core.money import ZERO
-from charging_core.orders.facts import TradeFacts
+from charging_core.orders.bills.keep import samples_of
+from charging_core.orders.facts import PileRate, TradeFacts
 from charging_core.orders.life import lock_order
 from charging_core.orders.model import ChargeOrder, StopReason
 from charging_core.orders.ports import OrderContext
 from charging_core.orders.settlement import settle
-from charging_core.piles.events import StopCategory, TradeRecord
+from charging_core.piles.events import RateReading, StopCategory, TradeRecord
 from charging_core.piles.model import APPLIED, CONFLICT, PARKED, RECEIVED, TradeRecordRow
+from charging_core.piles.store.course import energy_by_course
 from charging_core.tariffs.periods import RateClass
 from charging_core.tariffs.service import periods_of, version_by_id
 
@@ -105,7 +107,7 @@ def _apply(
 ) -> None:
     if problem is not None or order is None:
         row.state, row.problem = PARKED, problem
-        log.warning("pile.record.parked", trade_number=record.trade_number, problem=problem)
+        log.warning("pile.record.parked", problem=problem, order_id=order.id if order else None)
         return
     row.order_id = order.id
     try:
@@ -118,7 +120,7 @@ def _apply(
         # Not the whole of a StatementError: it repeats the statement with the customer's data.
         why = str(error.orig if isinstance(error, StatementError) else error)[:500]
         row.state, row.problem = PARKED, why
-        log.warning("pile.record.parked", trade_number=record.trade_number, problem=why)
+        log.warning("pile.record.parked", problem=why, order_id=order.id)
 
 
 def _database_is_away(error: Exception) -> bool:
@@ -158,22 +160,29 @@ def _billing_content(record: TradeRecord) -> str:
 
 
 def _facts(session: HubSession, record: TradeRecord, order: ChargeOrder) -> TradeFacts:
-    """Neutral facts: the pile's four rates get the classes that the tariff version of the order gave them."""
-    classes = periods_of(version_by_id(session, order.tariff_version_id)).pile_rates().classes
-    energies = {}
-    for reading in record.rates:
-        rate_class = classes[_RATE_ORDER.index(reading.rate_class)] or RateClass(reading.rate_class)
-        energies[rate_class] = reading.energy_kwh
+    """Neutral facts: the pile's four rates get the classes that the tariff version of the order gave them.
+
+    A pile that counts in total only has its energy split by the course of its meter.
+    """
+    periods = periods_of(version_by_id(session, order.tariff_version_id))
+    classes = periods.pile_rates().classes if record.rates else ()
+    rates = [_rate(classes[_RATE_ORDER.index(r.rate_class)] or RateClass(r.rate_class), r) for r in record.rates]
+    energies = {rate.rate_class: rate.energy_kwh for rate in rates}
     return TradeFacts(
-        energy_by_class=energies,
+        energy_by_class=energies if record.rates else energy_by_course(record, samples_of(session, order.id), periods),
         started_at=record.started_at,
         ended_at=record.ended_at,
         meter_start=record.meter_start_kwh or ZERO,
         meter_end=record.meter_end_kwh or ZERO,
         total_energy=record.total_energy_kwh or ZERO,
-        pile_amount=record.total_amount_yuan or ZERO,
+        pile_amount=record.total_amount_yuan,
         stop_code=record.stop_code or 0,
         stop_category=_STOP_REASONS.get(record.stop_category),
         vin=record.vin,
         received_at=record.received_at,
+        rates=tuple(rates),
     )
+
+
+def _rate(rate_class: RateClass, reading: RateReading) -> PileRate:
+    return PileRate(rate_class, reading.price, reading.energy_kwh, reading.energy_with_loss_kwh, reading.amount_yuan)

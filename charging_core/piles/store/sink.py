@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from decimal import Decimal
 from typing import Any
 
@@ -21,6 +22,8 @@ from charging_core.orders.state import OrderState
 from charging_core.piles.events import (
     ConnectorSample,
     ConnectorStatus,
+    FrameSeen,
+    GroundLockReported,
     PileEvent,
     PileOffline,
     StartAnswered,
@@ -32,6 +35,8 @@ from charging_core.piles.events import (
     TradeRecord,
 )
 from charging_core.piles.store.directory import find_pile
+from charging_core.piles.store.frames import keep_frame
+from charging_core.piles.store.locks import keep_lock
 from charging_core.piles.store.records import take_record
 from charging_core.stations.model import Connector
 from charging_core.stations.service import find_connector
@@ -55,13 +60,16 @@ class TablePileEventSink:
             TariffVerified: self._tariff_verified,
             TariffRequested: _nothing,
             TimeSynced: self._time_synced,
+            FrameSeen: keep_frame,
+            GroundLockReported: keep_lock,
         }
 
     def handle(self, batch: Sequence[PileEvent]) -> None:
         """Store all events of the batch, in order, in one transaction."""
         with self._db.system("pile events") as session:
             for event in batch:
-                self._takers[type(event)](session, event)
+                with _named(event):
+                    self._takers[type(event)](session, event)
 
     def _sample(self, session: HubSession, sample: ConnectorSample) -> None:
         connector = _connector(session, sample.pile_code, sample.connector_no)
@@ -72,6 +80,8 @@ class TablePileEventSink:
             # A replayed sample of a finished charge says nothing about now (P10); an order without a record may really be charging.
             return
         self._tell_order(session, sample, connector, named)
+        if not sample.live:
+            return
         _keep_sample(connector, sample)
         plugged = connector.plugged if sample.plugged is None else sample.plugged
         observe(session, connector, derive_state(sample.status, plugged, connector.state), plugged, sample.received_at)
@@ -107,7 +117,7 @@ class TablePileEventSink:
     def _record(self, session: HubSession, record: TradeRecord) -> None:
         pile = find_pile(session, record.pile_code)
         if pile is None:
-            log.warning("pile.record.unknown_pile", pile=record.pile_code, trade_number=record.trade_number)
+            log.warning("pile.record.unknown_pile")
             return
         take_record(session, self._context, record, pile.tenant_id)
 
@@ -138,7 +148,19 @@ class TablePileEventSink:
     def _time_synced(self, session: HubSession, synced: TimeSynced) -> None:
         if synced.pile_time is not None:
             skew = abs((synced.pile_time - synced.received_at).total_seconds())
-            log.info("pile.time", pile=synced.pile_code, skew_s=round(skew, 1))
+            log.info("pile.time", skew_s=round(skew, 1))
+
+
+@contextmanager
+def _named(event: PileEvent) -> Iterator[None]:
+    """Every log line meanwhile names the pile and the trade, and the order as soon as it is known (`_order_of`)."""
+    trade_number = getattr(event, "trade_number", None)
+    trade = {"trade_number": trade_number} if trade_number else {}
+    try:
+        with structlog.contextvars.bound_contextvars(pile_code=event.pile_code, **trade):
+            yield
+    finally:
+        structlog.contextvars.unbind_contextvars("order_id")
 
 
 def _nothing(_session: HubSession, _event: object) -> None:
@@ -148,7 +170,7 @@ def _nothing(_session: HubSession, _event: object) -> None:
 def _connector(session: HubSession, pile_code: str, number: int) -> Connector | None:
     connector = find_connector(session, f"{pile_code}{number:02d}", lock=True)
     if connector is None:
-        log.warning("pile.event.unknown_connector", pile=pile_code, connector=number)
+        log.warning("pile.event.unknown_connector", connector=number)
     return connector
 
 
@@ -160,12 +182,15 @@ def _order_of(session: HubSession, trade_number: str | None, connector: Connecto
         ChargeOrder.trade_number == trade_number, ChargeOrder.connector_id == connector.id
     )
     held = query.with_for_update(of=ChargeOrder, key_share=True).execution_options(populate_existing=True)
-    return session.scalars(held).one_or_none()
+    order = session.scalars(held).one_or_none()
+    if order is not None:
+        structlog.contextvars.bind_contextvars(order_id=order.id)
+    return order
 
 
 def _reading(sample: ConnectorSample) -> Reading:
     return Reading(
-        at=sample.received_at,
+        at=sample.measured_at or sample.received_at,
         voltage_v=sample.voltage_v or ZERO,
         current_a=sample.current_a or ZERO,
         soc=sample.soc or 0,

@@ -12,6 +12,7 @@ from charging_core.db import Database, HubSession
 from charging_core.piles.model import PileCommand
 from charging_core.piles.ports import CommandKind, CommandState
 from charging_core.piles.store.commands import TableCommands
+from charging_core.piles.store.device import protocols_with
 from charging_core.stations.model import Pile
 from charging_core.tariffs.service import current_version
 
@@ -50,7 +51,10 @@ def _behind(session: HubSession, now: datetime) -> list[tuple[str, str]]:
 def _may_be_told(now: datetime) -> Select[Pile]:
     """Connected piles, but for those that have confirmed nothing and have had no time to ask yet."""
     had_time = and_(Pile.last_login_at.is_not(None), Pile.last_login_at < now - PUSH_VALID_FOR)
-    return select(Pile).where(Pile.online, Pile.enabled, or_(Pile.confirmed_tariff_version_id.is_not(None), had_time))
+    holds_one = Pile.protocol.in_(protocols_with(CommandKind.PUSH_TARIFF))
+    return select(Pile).where(
+        Pile.online, Pile.enabled, holds_one, or_(Pile.confirmed_tariff_version_id.is_not(None), had_time)
+    )
 
 
 def _asked(session: HubSession, now: datetime) -> set[str]:

@@ -239,6 +239,7 @@ class Pile:
         self.socket.connect(("127.0.0.1", port))
         self.order = order
         self.code = code
+        self._last = b""
 
     def __enter__(self) -> Self:
         return self
@@ -270,9 +271,16 @@ class Pile:
         """The next frame; None when the server closed."""
         try:
             head = self._exactly(2)
-            return None if head is None else decode(head + (self._exactly(head[1] + 2) or b""))
+            if head is None:
+                return None
+            self._last = head + (self._exactly(head[1] + 2) or b"")
+            return decode(self._last)
         except ConnectionResetError:
             return None
+
+    def last_body(self) -> bytes:
+        """The body of the frame received last, as it was on the wire."""
+        return self._last[6:-2]
 
     def expect(self, frame_type: int) -> Frame:
         """The next frame, which must be of this type."""

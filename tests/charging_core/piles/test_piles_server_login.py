@@ -204,7 +204,7 @@ def test_reversed_crc_is_mirrored() -> None:
 
 def test_a_strict_profile_refuses_the_reversed_order() -> None:
     with running() as house:
-        house.directory.known[PILE] = LoginDecision(True, profile=PileProfile(strict_crc=True))
+        house.directory.known[PILE] = LoginDecision(True, profile=PileProfile({"strict_crc": True}))
         with Pile(house.port, CrcOrder.REVERSED) as pile:
             pile.raw(pile.mirrored(LOGIN))
             assert pile.expect(0x02).fields["result"] == 1

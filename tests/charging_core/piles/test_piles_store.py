@@ -21,7 +21,7 @@ from charging_core.piles.store.commands import TableCommands
 from charging_core.piles.store.directory import TablePileDirectory, TableTariffSource
 from charging_core.piles.store.sink import TablePileEventSink
 from charging_core.piles.store.tariff_sweep import sweep_tariffs
-from charging_core.stations.model import Pile, RefusedLogin
+from charging_core.stations.model import Pile, RefusedLogin, Station
 from charging_core.tariffs.model import Tariff, TariffVersion
 from tests.support.seed import PERIODS, Seeded, Wakes, order_context, seed_operator
 
@@ -79,6 +79,17 @@ def test_a_pile_logs_in_even_when_its_tariff_cannot_be_told(yard: Yard) -> None:
     decision = yard.directory.login(yard.login())
     assert (decision.accepted, decision.tariff) == (True, None)
     assert yard.tariffs.for_pile(yard.seeded.pile_code) is None
+
+
+@pytest.mark.parametrize("what", [Pile, Station])
+def test_a_disabled_pile_and_one_of_a_disabled_station_are_refused(
+    yard: Yard, what: type[Pile] | type[Station]
+) -> None:
+    with yard.db.session(yard.seeded.tenant_id) as session:
+        session.execute(update(what).values(enabled=False))
+    decision = yard.directory.login(yard.login())
+    assert (decision.accepted, decision.reason) == (False, "disabled")
+    assert yard.refused() == 1
 
 
 def test_a_refused_pile_is_listed_once_per_address_whatever_its_port(yard: Yard) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import string
-from collections.abc import Callable
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, localcontext
 from typing import Any
@@ -15,7 +13,7 @@ from hypothesis import strategies as st
 
 from charging_core.clock import CHINA
 from charging_core.piles.protocols.ykc import cp56
-from charging_core.piles.protocols.ykc.codec import LARGEST_LENGTH, check, decode, decode_raw, encode
+from charging_core.piles.protocols.ykc.codec import decode, decode_raw, encode
 from charging_core.piles.protocols.ykc.crc import CrcOrder, checksum, crc_bytes
 from charging_core.piles.protocols.ykc.errors import (
     BadValue,
@@ -285,7 +283,7 @@ def test_text_and_octets_that_do_not_fit_are_refused() -> None:
         with pytest.raises(BadValue):
             encode(0x01, {**login, "firmware": firmware})
     model = dict(decode(bytes.fromhex(EXAMPLES["billing model"])).fields)
-    for slots in ((0,) * 47, (256,) * 48, None):
+    for slots in ((0,) * 47, (256,) * 48, None, 48, 1 << 90):
         with pytest.raises(BadValue):
             encode(0x0A, {**model, "slots": slots})
 
@@ -347,7 +345,7 @@ def tables_with_values(draw: st.DrawFn) -> tuple[FrameTable, dict[str, Any]]:
     return table, values
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(tables_with_values(), st.binary(min_size=2, max_size=2), st.sampled_from(CrcOrder))
 def test_what_is_encoded_decodes_to_the_same(
     drawn: tuple[FrameTable, dict[str, Any]], sequence: bytes, order: CrcOrder
@@ -356,22 +354,3 @@ def test_what_is_encoded_decodes_to_the_same(
     frame = decode(encode(table.type, values, sequence, order))
     assert frame.fields == values
     assert (frame.type, frame.sequence, frame.short, frame.extra) == (table.type, sequence, False, b"")
-
-
-@settings(max_examples=1500)
-@given(st.binary(max_size=260))
-def test_arbitrary_bytes_raise_only_decode_errors(wire: bytes) -> None:
-    calls: tuple[Callable[[bytes], object], ...] = (decode, decode_raw, check)
-    for call in calls:
-        with suppress(DecodeError):
-            call(wire)
-
-
-@settings(max_examples=1500)
-@given(st.sampled_from([*TABLES, 0x77, 0x00]), st.binary(max_size=LARGEST_LENGTH - 4), st.sampled_from([0, 0, 0, 1]))
-def test_any_body_in_a_valid_frame_decodes(frame_type: int, body: bytes, encrypt: int) -> None:
-    frame = decode(frame_of(frame_type, body, encrypt=encrypt))
-    if frame.known and not frame.short and not frame.invalid and not frame.encrypt:
-        encoded = encode(frame.type, frame.fields, extra=frame.extra)
-        again = decode(encoded)
-        assert (again.fields, again.extra) == (frame.fields, frame.extra)

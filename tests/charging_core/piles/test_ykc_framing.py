@@ -137,7 +137,7 @@ def test_strict_refuses_the_reversed_order() -> None:
     assert out[0] == CrcError(REVERSED)
 
 
-@settings(max_examples=200)
+@settings(max_examples=60)
 @given(st.lists(st.sampled_from([BEAT, ASK, INSIDE, REVERSED]), min_size=1, max_size=8), st.data())
 def test_however_the_stream_is_cut_the_frames_are_the_same(frames: list[bytes], data: st.DataObject) -> None:
     stream = b"".join(frames)
@@ -149,7 +149,7 @@ def test_however_the_stream_is_cut_the_frames_are_the_same(frames: list[bytes], 
     assert out == frames
 
 
-@settings(max_examples=300)
+@settings(max_examples=60)
 @given(st.lists(st.one_of(st.binary(max_size=40), st.sampled_from([BEAT, BAD, INSIDE])), max_size=12))
 def test_whatever_comes_between_no_good_frame_is_lost_in_the_end(chunks: list[bytes]) -> None:
     splitter = FrameSplitter()

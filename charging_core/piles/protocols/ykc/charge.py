@@ -6,7 +6,7 @@ from charging_core.piles import metrics
 from charging_core.piles.commands import Delivery
 from charging_core.piles.events import StartAnswered, StopAnswered
 from charging_core.piles.ports import CommandKind
-from charging_core.piles.protocols.ykc import mapping, tariff
+from charging_core.piles.protocols.ykc import device, mapping, tariff
 from charging_core.piles.protocols.ykc.codec import Frame
 from charging_core.piles.protocols.ykc.talk import Talk
 from charging_core.piles.writers import EventJob, Room
@@ -72,6 +72,8 @@ def deliver(talk: Talk, delivery: Delivery) -> None:
             talk.link.send(0x12, lambda: where, delivery)
         case CommandKind.PUSH_TARIFF:
             tariff.push(talk, delivery)
+        case _:
+            device.deliver(talk, delivery)
 
 
 def start_answered(talk: Talk, frame: Frame, _raw: bytes) -> None:

@@ -74,8 +74,10 @@ _COMPILED: Mapping[int, _Compiled] = MappingProxyType({table.type: _compile(tabl
 def check(frame: bytes, *, strict_crc: bool = False) -> CrcOrder:
     """Check start, length and CRC of one whole frame; the CRC order that fits. Raises a `DecodeError`."""
     size = len(frame)
-    if size < OVERHEAD + SMALLEST_LENGTH or frame[0] != START:
+    if not size or frame[0] != START:
         raise NotAFrame("no frame starts here", 0)
+    if size < OVERHEAD + SMALLEST_LENGTH:
+        raise NotAFrame(f"{size} bytes are fewer than any frame has", size)
     if frame[1] + OVERHEAD != size:
         raise LengthMismatch(f"length says {frame[1] + OVERHEAD} bytes, there are {size}", 1)
     order = order_of(frame)
@@ -96,7 +98,7 @@ def decode(frame: bytes, *, strict_crc: bool = False, decipher: Decipher | None 
         fields, extra, short = _read(compiled, body, 0, len(body))
     else:
         fields, extra, short = _read(compiled, frame, HEADER, len(frame) - 2)
-    invalid = compiled.layout.invalid_times(fields)
+    invalid = compiled.layout.invalid_times(fields) if compiled.layout.times else ()
     return Frame(kind, sequence, encrypt, order, fields, extra, short, invalid, True)
 
 

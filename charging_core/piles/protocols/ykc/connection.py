@@ -16,17 +16,19 @@ import structlog
 
 from charging_core.ids import new_id
 from charging_core.piles import metrics
-from charging_core.piles.commands import Delivery
+from charging_core.piles.commands import Delivery, log_ids
 from charging_core.piles.context import PileContext
 from charging_core.piles.errors import PileError
 from charging_core.piles.protocols.ykc.codec import decode, encode
 from charging_core.piles.protocols.ykc.crc import CrcOrder
 from charging_core.piles.protocols.ykc.framing import CrcError, FrameSplitter, FramingEvent, Garbage, Hopeless, Stale
+from charging_core.piles.protocols.ykc.keeping import FrameKeeper
 from charging_core.piles.protocols.ykc.session import YkcSession
 from charging_core.piles.registry import LinkState
 
 log = structlog.get_logger()
 
+_FIRMWARE = 0x94
 _SEQUENCES = 1 << 16
 _OUT_HIGH = 256
 _OUT_LOW = 64
@@ -62,6 +64,7 @@ class YkcConnection(asyncio.Protocol):
             partial_frame_s=settings.partial_frame_s,
         )
         self._session = YkcSession(context, self)
+        self._keeper = FrameKeeper(self._session.talk) if settings.keep_frames else None
         self._opened_at = self._last_seen = time.monotonic()
         self._opened_on = context.clock.now()
         self._suspect = False
@@ -126,6 +129,10 @@ class YkcConnection(asyncio.Protocol):
                 self._seen()
                 frame = decode(item)
                 metrics.frames(frame.type, "in").inc()
+                if self._context.watch.active:
+                    self._show(frame.fields, item, up=True)
+                if self._keeper is not None:
+                    self._keeper.received(frame, item)
                 self._session.received(frame, item)
             else:
                 self._note(item)
@@ -142,8 +149,12 @@ class YkcConnection(asyncio.Protocol):
         match event:
             case Garbage(count):
                 metrics.GARBAGE_BYTES.inc(count)
-            case CrcError(frame):
+            case CrcError(frame, suspect_2x):
                 metrics.CRC_ERRORS.inc()
+                if self._context.watch.active:
+                    self._show({}, frame, up=True)
+                if suspect_2x:
+                    log.warning("pile_2x_header_suspected", address=self.address, piles=self._session.pile_codes)
                 log.warning("pile_crc_error", address=self.address, piles=self._session.pile_codes, size=len(frame))
             case Stale(pending):
                 metrics.STALE_FRAMES.inc()
@@ -219,7 +230,8 @@ class YkcConnection(asyncio.Protocol):
         try:
             self._write(paced.frame_type, paced.fields(), self._sequence.to_bytes(2, "little"))
         except PileError as error:  # a command whose values no frame can carry
-            log.error("pile_command_not_encodable", frame_type=paced.frame_type, error=str(error))
+            about = log_ids(command) if command is not None else {}
+            log.error("pile_command_not_encodable", frame_type=paced.frame_type, error=str(error), **about)
             if command is not None:
                 self._context.desk.refused(command, str(error))
             return
@@ -230,13 +242,29 @@ class YkcConnection(asyncio.Protocol):
     def _write(self, frame_type: int, fields: Mapping[str, Any], sequence: bytes) -> None:
         if self.closing:
             return
-        self._out.append(encode(frame_type, fields, sequence, self._splitter.crc_order))
+        raw = encode(frame_type, fields, sequence, self._splitter.crc_order)
+        self._out.append(raw)
+        if self._context.watch.active:
+            self._show(fields, self._without_secret(frame_type, fields, sequence, raw), up=False)
+        if self._keeper is not None:
+            self._keeper.sent(frame_type, fields, raw)
         metrics.frames(frame_type, "out").inc()
         if not self._writing:
             self._writing = True
             self._write_one()
         elif len(self._out) == _OUT_HIGH and self._transport is not None:
             self._transport.pause_reading()
+
+    def _show(self, fields: Mapping[str, Any], raw: bytes, *, up: bool) -> None:
+        """To whoever watches the pile; a confirmation names none, and neither does what cannot be read."""
+        code = fields.get("pile_code")
+        self._context.watch.note((code,) if code else self._session.pile_codes, raw, self.now(), up=up)
+
+    def _without_secret(self, frame_type: int, fields: Mapping[str, Any], sequence: bytes, raw: bytes) -> bytes:
+        """The frame as an onlooker may see it: the password of a firmware server is nobody's business."""
+        if frame_type != _FIRMWARE:
+            return raw
+        return encode(frame_type, {**fields, "password": "***"}, sequence, self._splitter.crc_order)
 
     def _write_one(self) -> None:
         """One frame per pass of the loop: written together they would share a segment (uvloop joins them by itself)."""

@@ -36,3 +36,25 @@ def order_of(frame: bytes) -> CrcOrder | None:
     if low | high << 8 == expected:
         return CrcOrder.STANDARD
     return CrcOrder.REVERSED if high | low << 8 == expected else None
+
+
+_HEADER_2X = 11
+"""Bytes of a 2.x frame that its length counts besides the body: sequence, send time, encrypt flag, type."""
+
+_LARGEST_2X = 2048
+"""The longest published frame of 2.x, a trade record with 48 rates, has 1.1 kB; more would only cost time on garbage."""
+
+
+def looks_like_2x(received: bytes | bytearray) -> bool:
+    """Whether a frame of protocol 2.x begins here: a 16-bit length that fits, and a CRC that does (specs/ykc.md 11).
+
+    To be asked only of bytes that are no frame of 1.x: 2.x is detected, not spoken.
+    """
+    if len(received) < 3:
+        return False
+    length = received[1] | received[2] << 8
+    end = 3 + length
+    if not _HEADER_2X <= length <= _LARGEST_2X or len(received) < end + 2:
+        return False
+    expected = checksum(bytes(received[3:end]))
+    return expected in (received[end] | received[end + 1] << 8, received[end] << 8 | received[end + 1])

@@ -5,6 +5,7 @@ YkcError
 │   ├── NotAFrame          no 0x68 at the start, or fewer bytes than the smallest frame
 │   ├── LengthMismatch     the length byte does not fit the number of bytes given
 │   └── CrcMismatch        neither permitted CRC order fits
+├── BadOption              a pile's protocol options hold an unknown name or a value of no use
 └── EncodeError            the values do not fit the frame's table
     ├── UnknownFrameType   no table for this type
     ├── UnknownField       a value was given under a name the table does not have
@@ -25,6 +26,7 @@ class DecodeError(YkcError):
 
     def __init__(self, message: str, position: int) -> None:
         super().__init__(f"{message} (at byte {position})")
+        self.problem = message
         self.position = position
 
 
@@ -38,6 +40,10 @@ class LengthMismatch(DecodeError):
 
 class CrcMismatch(DecodeError):
     """Raised when the CRC fits in none of the permitted orders."""
+
+
+class BadOption(YkcError):
+    """Raised when a pile's protocol options hold an unknown name or a value of no use."""
 
 
 class EncodeError(YkcError):

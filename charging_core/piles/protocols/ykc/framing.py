@@ -7,7 +7,7 @@ that the limits are passed and the caller should close the connection; the objec
 from dataclasses import dataclass
 
 from charging_core.piles.protocols.ykc.codec import OVERHEAD, SMALLEST_LENGTH, START
-from charging_core.piles.protocols.ykc.crc import CrcOrder, order_of
+from charging_core.piles.protocols.ykc.crc import CrcOrder, looks_like_2x, order_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,9 +19,13 @@ class Garbage:
 
 @dataclass(frozen=True, slots=True)
 class CrcError:
-    """A whole frame by its length, whose CRC fits in no permitted order; its start byte was dropped."""
+    """A whole frame by its length, whose CRC fits in no permitted order; its start byte was dropped.
+
+    `suspect_2x`: read with the header of protocol 2.x it would be whole.
+    """
 
     frame: bytes
+    suspect_2x: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +138,7 @@ class FrameSplitter:
             self._accepted(frame)
             out.append(frame)
             return
-        out.append(CrcError(frame))
+        out.append(CrcError(frame, looks_like_2x(self._buffer)))
         self._count_failure(len(frame), out)
         self._skip(1)
 

@@ -14,10 +14,12 @@ import structlog
 from charging_core.piles import metrics
 from charging_core.piles.commands import Delivery
 from charging_core.piles.context import PileContext
-from charging_core.piles.events import PileLogin, PileOffline, TimeSynced
+from charging_core.piles.events import PileLogin, PileOffline
 from charging_core.piles.ports import LoginDecision
-from charging_core.piles.protocols.ykc import charge, mapping, tariff
+from charging_core.piles.protocols.ykc import charge, device, mapping, tariff
 from charging_core.piles.protocols.ykc.codec import Frame
+from charging_core.piles.protocols.ykc.dialect import TEXTBOOK, Dialect, read_options
+from charging_core.piles.protocols.ykc.errors import BadOption
 from charging_core.piles.protocols.ykc.talk import Handler, LoggedPile, Talk, YkcLink
 from charging_core.piles.writers import CallJob, Room
 
@@ -38,6 +40,11 @@ class YkcSession:
         self._link = link
         self._piles = self._talk.piles
         self._deciding: set[str] = set()
+
+    @property
+    def talk(self) -> Talk:
+        """What the parts of this conversation share."""
+        return self._talk
 
     @property
     def pile_codes(self) -> tuple[str, ...]:
@@ -63,10 +70,16 @@ class YkcSession:
             self._login(frame)
         elif frame.type == HEARTBEAT:
             self._heartbeat(frame)
-        elif frame.fields["pile_code"] in self._piles:
-            action.handler(self._talk, frame, raw)
         else:
+            self._of_a_pile(action, frame, raw)
+
+    def _of_a_pile(self, action: "_Action", frame: Frame, raw: bytes) -> None:
+        pile = self._piles.get(frame.fields["pile_code"])
+        if pile is None:
             self._stranger(frame)
+        else:
+            textbook = frame if pile.dialect is TEXTBOOK else pile.dialect.textbook(frame)
+            action.handler(self._talk, textbook, raw)
 
     def _ignored(self, reason: str, frame: Frame, raw: bytes) -> None:
         metrics.FRAMES_NOT_HANDLED.labels(reason).inc()
@@ -78,7 +91,8 @@ class YkcSession:
             return
         metrics.RECORDS_NOT_ACKNOWLEDGED.labels("undecodable").inc()
         log.error("pile_record_undecodable", piles=self.pile_codes, raw=raw.hex())
-        if self._context.settings.reject_undecodable_records and self._piles:
+        by_pile = any(pile.dialect.reject_undecodable_records for pile in self._piles.values())
+        if self._piles and (by_pile or self._context.settings.reject_undecodable_records):
             trade_number = frame.fields.get("trade_number", mapping.NO_TRADE)
             self._link.reply(0x40, {"trade_number": trade_number, "result": 1}, frame.sequence)
 
@@ -117,11 +131,16 @@ class YkcSession:
             self._link.close("login_failed")  # our fault, not the pile's: no verdict, it will come again
         elif not accepted:
             self._refuse(login, decision.reason, sequence)
-        elif not self._link.trust(decision.profile.strict_crc):
+        else:
+            self._let_in(login, decision, sequence)
+
+    def _let_in(self, login: PileLogin, decision: LoginDecision, sequence: bytes) -> None:
+        dialect = _dialect(login.pile_code, decision)
+        if self._link.trust(dialect.strict_crc):
+            self._accept(login, decision, dialect, sequence)
+        else:
             self._tell_offline(login.pile_code, "crc_order")
             self._refuse(login, "crc_order", sequence)
-        else:
-            self._accept(login, decision, sequence)
 
     def _refuse(self, login: PileLogin, reason: str, sequence: bytes) -> None:
         metrics.REFUSED_LOGINS.labels(reason or "refused").inc()
@@ -129,14 +148,14 @@ class YkcSession:
         self._link.reply(0x02, {"pile_code": login.pile_code, "result": 1}, sequence)
         self._link.close("refused")
 
-    def _accept(self, login: PileLogin, decision: LoginDecision, sequence: bytes) -> None:
+    def _accept(self, login: PileLogin, decision: LoginDecision, dialect: Dialect, sequence: bytes) -> None:
         code = login.pile_code
         context = self._context
         metrics.LOGINS.inc()
         log.info(
             "pile_logged_in", pile_code=code, address=login.address, firmware=login.firmware, tenant=decision.tenant_id
         )
-        self._piles[code] = LoggedPile(code)
+        self._piles[code] = LoggedPile(code, dialect)
         context.registry.bind(code, self._link)
         metrics.PILES_ONLINE.set(len(context.registry))
         self._link.reply(0x02, {"pile_code": code, "result": 0}, sequence)
@@ -192,9 +211,13 @@ class YkcSession:
         self._talk.offer(code, event, Room.ALWAYS, OFFLINE_ATTEMPTS)
 
 
-def _time_answered(talk: Talk, frame: Frame, _raw: bytes) -> None:
-    code = frame.fields["pile_code"]
-    talk.offer(code, TimeSynced(code, frame.fields.get("time"), talk.link.now()), Room.SAMPLE)
+def _dialect(code: str, decision: LoginDecision) -> Dialect:
+    """Options that nobody can read are the operator's mistake; they must not keep the pile from its drivers."""
+    try:
+        return read_options(decision.profile.options)
+    except BadOption as error:
+        log.error("pile_options_unusable", pile_code=code, problem=str(error))
+        return TEXTBOOK
 
 
 def _nothing(_talk: Talk, _frame: Frame, _raw: bytes) -> None:
@@ -209,6 +232,7 @@ class _Action:
     needs: tuple[str, ...]
 
 
+_ANSWER = ("pile_code", "result")
 _START_REQUEST = ("pile_code", "connector_no")
 _RECORD = ("trade_number", "pile_code", "connector_no")
 _STOP_ANSWER = ("pile_code", "connector_no", "result", "reason")
@@ -225,9 +249,15 @@ _ACTIONS: Mapping[int, _Action] = MappingProxyType(
         0x35: _Action(charge.stop_answered, _STOP_ANSWER),
         0x3B: _Action(charge.recorded, _RECORD),
         0x3D: _Action(charge.recorded, _RECORD),
-        0x55: _Action(_time_answered, ("pile_code",)),
-        0x57: _Action(tariff.accepted, ("pile_code", "result")),
+        0x51: _Action(device.work_answered, _ANSWER),
+        0x55: _Action(device.time_answered, ("pile_code",)),
+        0x57: _Action(tariff.accepted, _ANSWER),
+        0x61: _Action(device.lock_reported, ("pile_code", "connector_no", "lock")),
+        0x63: _Action(device.lock_answered, ("pile_code", "connector_no", "result")),
+        0x91: _Action(device.reboot_answered, _ANSWER),
+        0x93: _Action(device.update_answered, _ANSWER),
         0xA1: _Action(charge.refuse_start_request, (*_START_REQUEST, "parallel_number")),
+        0xF1: _Action(device.qr_answered, _ANSWER),
     }
 )
 """Frame types that change something; all others of the directory are counted only."""

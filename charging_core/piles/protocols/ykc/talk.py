@@ -9,6 +9,7 @@ from charging_core.piles.commands import Delivery
 from charging_core.piles.context import PileContext
 from charging_core.piles.events import PileEvent
 from charging_core.piles.protocols.ykc.codec import Frame
+from charging_core.piles.protocols.ykc.dialect import TEXTBOOK, Dialect
 from charging_core.piles.registry import PileLink
 from charging_core.piles.writers import EventJob, Room
 
@@ -49,6 +50,7 @@ class LoggedPile:
     """A pile logged in on this connection."""
 
     code: str
+    dialect: Dialect = TEXTBOOK
     next_time_sync: float = 0.0
     """Monotonic seconds."""
     sent_model: str | None = None

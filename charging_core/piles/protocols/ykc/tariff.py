@@ -22,19 +22,23 @@ def verify(talk: Talk, frame: Frame, _raw: bytes) -> None:
     received_at = talk.link.now()
     ports = talk.context.ports
 
-    def compare() -> bool | None:
+    def compare() -> tuple[bool, str]:
         tariff = ports.tariffs.for_pile(code)
         matches = tariff is not None and tariff.model_number == number
         shown = None if number == mapping.NO_MODEL else number
         ports.sink.handle([TariffVerified(code, shown, matches, received_at)])
         if matches:
             ports.tariffs.confirmed(code, number)
-        return matches
+        return matches, tariff.model_number if tariff else number
 
-    def answer(matches: bool | None) -> None:
-        if matches is not None and code in talk.piles:
-            result = 0 if matches else 1
-            talk.link.reply(0x06, {"pile_code": code, "model_number": number, "result": result}, frame.sequence)
+    def answer(compared: tuple[bool, str] | None) -> None:
+        pile = talk.piles.get(code)
+        if compared is None or pile is None:
+            return
+        matches, own = compared
+        named = own if pile.dialect.verify_with_own_number else number
+        result = 0 if matches else 1
+        talk.link.reply(0x06, {"pile_code": code, "model_number": named, "result": result}, frame.sequence)
 
     talk.context.writers.offer(code, CallJob("verify_tariff", compare, answer))
 
