@@ -6,6 +6,7 @@ never events.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -43,6 +44,14 @@ class DomainEvent(TenantScoped, Base):
         ),
         Index("ix_domain_event_subject", "subject_id", "version"),
     )
+
+
+def log_ids(snapshot: Mapping[str, Any]) -> dict[str, str]:
+    """The order and the pile that a snapshot is about, as every log line about it names them (`order_id`, `pile_code`)."""
+    order = snapshot.get("order_id") or (snapshot.get("id") if "start_charge_seq" in snapshot else None)
+    pile = snapshot.get("pile")
+    code = snapshot.get("pile_code") or (pile.get("code") if isinstance(pile, Mapping) else None)
+    return {name: str(value) for name, value in (("order_id", order), ("pile_code", code)) if value}
 
 
 def record_event(

@@ -24,7 +24,8 @@ def quantize(value: Decimal, places: int) -> Decimal:
 
 def fen(value: Decimal) -> Decimal:
     """Yuan rounded half-up to 0.01 (DECISIONS 12: per detail, once)."""
-    return quantize(value, 2)
+    # As a function of the type it refuses a float by itself, and a bill of 48 slots rounds 96 times.
+    return Decimal.quantize(value, FEN, ROUND_HALF_UP)
 
 
 def to_scaled(value: Decimal, places: int) -> int:

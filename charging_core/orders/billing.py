@@ -12,10 +12,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
+from operator import attrgetter
+from typing import NamedTuple
 
 from charging_core.clock import to_china
-from charging_core.money import ENERGY_PLACES, ZERO, fen, quantize, spread_largest_remainder
+from charging_core.money import ENERGY_PLACES, ZERO, fen, from_scaled, quantize, to_scaled
 from charging_core.tariffs.periods import DayPeriods, Period, RateClass, Stretch
+
+_UNIT = from_scaled(1, ENERGY_PLACES)
+_IN_ORDER = attrgetter("started_at", "rate_class")
+_WEIGHT_PLACES = 20
+"""Decimals of a metered weight that count: more than a meter tells, and few enough to stay exact."""
 
 
 class Basis(StrEnum):
@@ -35,8 +42,7 @@ class MeterSample:
     energy_kwh: Decimal
 
 
-@dataclass(frozen=True, slots=True)
-class BillDetail:
+class BillDetail(NamedTuple):
     """One line of the bill: a stretch, its prices (yuan/kWh), energy (kWh, 4 decimals) and fees (yuan, 2 decimals)."""
 
     started_at: datetime
@@ -76,6 +82,18 @@ class Bill:
         """Energy fee plus service fee."""
         return self.elec_fee + self.service_fee
 
+    def less(self, amount: Decimal) -> Bill:
+        """The bill with `amount` yuan given back: service fees first, the last line first. Raises `ValueError` beyond the total."""
+        if amount > self.total_fee:
+            raise ValueError(f"{amount} is more than the bill of {self.total_fee}")
+        lines = list(self.details)
+        for name in ("service_fee", "elec_fee"):
+            for index in reversed(range(len(lines))):
+                part = min(amount, getattr(lines[index], name))
+                lines[index] = lines[index]._replace(**{name: getattr(lines[index], name) - part})
+                amount -= part
+        return Bill(tuple(lines))
+
 
 def make_bill(
     energy_by_class: Mapping[RateClass, Decimal],
@@ -89,25 +107,46 @@ def make_bill(
     A class that the record names but the clock between start and end never reached (a pile with a wrong clock) is billed at that
     class's price as one line over the whole charge, marked `outside`. Raises `ValueError` when the tariff has no such class.
     """
+    own: dict[RateClass, list[Stretch]] = {}
+    for stretch in periods.stretches(start, end):
+        own.setdefault(stretch.period.rate_class, []).append(stretch)
+    lines: list[BillDetail] = []
+    for rate_class, energy in energy_by_class.items():
+        if energy > 0:
+            lines += _lines_of_class(rate_class, energy, own.get(rate_class, []), periods, samples, (start, end))
+    return Bill(tuple(sorted(lines, key=_IN_ORDER)))
+
+
+def bill_of_course(course: Sequence[MeterSample], periods: DayPeriods) -> Bill:
+    """The bill of a charge whose course is known instead of its classes: what a quote and a simulation have.
+
+    `course` begins at the start with 0 kWh and ends at the end with the whole energy, ascending in between.
+    """
+    start, end, energy = course[0].at, course[-1].at, course[-1].energy_kwh
+    if energy <= 0:
+        return Bill(())
     stretches = list(periods.stretches(start, end))
-    lines = [
-        line
-        for rate_class, energy in energy_by_class.items()
-        if energy > 0
-        for line in _lines_of_class(rate_class, energy, stretches, periods, samples, (start, end))
-    ]
-    return Bill(tuple(sorted(lines, key=lambda line: (line.started_at, line.rate_class))))
+    if not stretches:  # all of it in one instant
+        return Bill((_detail(to_china(start), to_china(end), periods.at(start), energy, Basis.OUTSIDE),))
+    weights = _metered(stretches, course)
+    # A course may jump at its first instant; what has no time of its own is spread over the time there is.
+    parts = _share(energy, weights if any(weights) else [stretch.microseconds for stretch in stretches])
+    basis = Basis.SAMPLES if len(stretches) > 1 else Basis.RECORD
+    return Bill(
+        tuple(
+            _detail(s.start, s.end, s.period, part, basis) for s, part in zip(stretches, parts, strict=True) if part > 0
+        )
+    )
 
 
 def _lines_of_class(
     rate_class: RateClass,
     energy: Decimal,
-    stretches: Sequence[Stretch],
+    own: Sequence[Stretch],
     periods: DayPeriods,
     samples: Sequence[MeterSample],
     window: tuple[datetime, datetime],
 ) -> list[BillDetail]:
-    own = [stretch for stretch in stretches if stretch.period.rate_class is rate_class]
     if not own:
         period = periods.prices_of(rate_class)
         if period is None:
@@ -120,20 +159,29 @@ def _lines_of_class(
     return [_detail(s.start, s.end, s.period, part, basis) for s, part in zip(own, parts, strict=True) if part > 0]
 
 
-def _weights(stretches: Sequence[Stretch], samples: Sequence[MeterSample]) -> tuple[list[Decimal], Basis]:
-    metered = [energy_at(samples, s.end) - energy_at(samples, s.start) for s in stretches] if len(samples) > 1 else []
-    if metered and sum(metered, ZERO) > 0 and min(metered) >= 0:
+def _weights(stretches: Sequence[Stretch], samples: Sequence[MeterSample]) -> tuple[list[int], Basis]:
+    metered = _metered(stretches, samples) if len(samples) > 1 else []
+    if metered and sum(metered) > 0 and min(metered) >= 0:
         return metered, Basis.SAMPLES
-    return [stretch.seconds for stretch in stretches], Basis.DURATION
+    return [stretch.microseconds for stretch in stretches], Basis.DURATION
 
 
-def _share(energy: Decimal, weights: Sequence[Decimal]) -> list[Decimal]:
-    whole = sum(weights, ZERO)
-    exact = [energy * weight / whole for weight in weights]
-    parts = spread_largest_remainder(exact, ENERGY_PLACES)
-    # Division can leave the sum a hair off the record; the last line takes it, so that a class always sums to its record.
-    parts[-1] += quantize(energy, ENERGY_PLACES) - sum(parts, ZERO)
-    return parts
+def _metered(stretches: Sequence[Stretch], samples: Sequence[MeterSample]) -> list[int]:
+    energies = (energy_at(samples, s.end) - energy_at(samples, s.start) for s in stretches)
+    return [int(energy.scaleb(_WEIGHT_PLACES)) for energy in energies]
+
+
+def _share(energy: Decimal, weights: Sequence[int]) -> list[Decimal]:
+    """`energy` by weight, whole units of 0.0001 kWh, the units left over to the largest remainders: always the whole of it."""
+    units, whole = to_scaled(quantize(energy, ENERGY_PLACES), ENERGY_PLACES), sum(weights)
+    shares = [divmod(units * weight, whole) for weight in weights]
+    parts = [part for part, _ in shares]
+    missing = units - sum(parts)
+    if missing:
+        order = sorted(range(len(parts)), key=lambda index: (-shares[index][1], index))
+        for index in order[:missing]:
+            parts[index] += 1
+    return [part * _UNIT for part in parts]
 
 
 def energy_at(samples: Sequence[MeterSample], instant: datetime) -> Decimal:
@@ -151,14 +199,16 @@ def energy_at(samples: Sequence[MeterSample], instant: datetime) -> Decimal:
 
 
 def _detail(start: datetime, end: datetime, period: Period, energy: Decimal, basis: Basis) -> BillDetail:
+    elec_price, service_price = period.elec_price, period.service_price
+    # By position: a bill of 48 slots is made in well under a millisecond, and names are a tenth of it.
     return BillDetail(
-        started_at=start,
-        ended_at=end,
-        rate_class=period.rate_class,
-        elec_price=period.elec_price,
-        service_price=period.service_price,
-        energy_kwh=energy,
-        elec_fee=fen(energy * period.elec_price),
-        service_fee=fen(energy * period.service_price),
-        basis=basis,
+        start,
+        end,
+        period.rate_class,
+        elec_price,
+        service_price,
+        energy,
+        fen(energy * elec_price),
+        fen(energy * service_price),
+        basis,
     )

@@ -13,7 +13,8 @@ from charging_core.tariffs.periods import RateClass
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A sample during a charge: V, A, percent, kWh since the start (none when not told), minutes; `at` is the receive time."""
+    """A sample during a charge: V, A, percent, kWh since the start (none when not told), minutes; `at` is when it was measured, by the
+    pile where its protocol tells that, else when it was received."""
 
     at: datetime
     voltage_v: Decimal
@@ -26,8 +27,19 @@ class Reading:
 
 
 @dataclass(frozen=True, slots=True)
+class PileRate:
+    """What the pile says of one class: unit price (yuan/kWh, whatever it puts there), kWh, kWh with loss, amount in yuan."""
+
+    rate_class: RateClass
+    price: Decimal
+    energy_kwh: Decimal
+    with_loss_kwh: Decimal
+    amount: Decimal
+
+
+@dataclass(frozen=True, slots=True)
 class TradeFacts:
-    """A trade record. Times are the pile's own and may be wrong or missing; energies in kWh, the amount in yuan is evidence only."""
+    """A trade record. Times are the pile's own and may be wrong or missing; energies in kWh, amounts in yuan are evidence only."""
 
     energy_by_class: Mapping[RateClass, Decimal]
     started_at: datetime | None
@@ -35,8 +47,10 @@ class TradeFacts:
     meter_start: Decimal
     meter_end: Decimal
     total_energy: Decimal
-    pile_amount: Decimal
+    pile_amount: Decimal | None
+    """None: a pile that knows no prices."""
     stop_code: int
     stop_category: StopReason | None
     vin: str | None
     received_at: datetime
+    rates: tuple[PileRate, ...] = ()

@@ -40,7 +40,7 @@ def _guarded(db: Database, context: OrderContext, order_id: str, tenant_id: str,
             return order is not None and _check(session, context, order, now)
     except Exception:
         metrics.TIMER_ERRORS.inc()
-        log.exception("order.timer_failed", order=order_id)
+        log.exception("order.timer_failed", order_id=order_id)
         return False
 
 

@@ -79,13 +79,14 @@ class StationSpec:
 def save_station(session: HubSession, clock: Clock, spec: StationSpec, *, prune: bool = False) -> list[Change]:
     """Bring a station to its declared state and return what changed.
 
-    When anything changed, its version rises and `station.changed` is recorded, once. Piles and connectors that are not declared
-    stay as they are; `prune` disables them. Raises `NotFound` for an unknown tariff.
+    When anything changed, its version rises and `station.changed` is recorded, once; likewise for a station that loses a pile to it.
+    Piles and connectors that are not declared stay as they are; `prune` disables them. Raises `NotFound` for an unknown tariff.
     """
     tariff = find_tariff(session, spec.tariff_code)
     if tariff is None:
         raise NotFound(f"tariff {spec.tariff_code}")
     station, changes = _station(session, clock, spec, tariff.id)
+    losing = _losing(session, station, [pile.code for pile in spec.piles])
     for pile in spec.piles:
         changes += _pile(session, station, pile, prune=prune)
     if prune:
@@ -93,9 +94,16 @@ def save_station(session: HubSession, clock: Clock, spec: StationSpec, *, prune:
     if changes:
         session.flush()
         # Freshly added children are not in collections that were loaded before.
-        session.expire(station, ["piles"])
-        _announce(session, clock, station)
+        for changed in (station, *losing):
+            session.expire(changed, ["piles"])
+            _announce(session, clock, changed)
     return changes
+
+
+def _losing(session: HubSession, station: Station, pile_codes: list[str]) -> list[Station]:
+    """The other stations from which some of these piles move: they change as well."""
+    moving = select(Pile.station_id).where(Pile.code.in_(pile_codes), Pile.station_id != station.id)
+    return list(session.scalars(select(Station).where(Station.id.in_(moving)).order_by(Station.id)))
 
 
 def find_station(session: HubSession, operator_id: str, code: str) -> Station | None:

@@ -63,7 +63,11 @@ class Station(TenantScoped, Base):
     changed_at: Mapped[datetime] = mapped_column(UtcDateTime)
     piles: Mapped[list[Pile]] = relationship(back_populates="station", order_by="Pile.code")
 
-    __table_args__ = (UniqueConstraint("operator_id", "code"),)
+    __table_args__ = (
+        UniqueConstraint("operator_id", "code"),
+        # Partners name stations by code, fifty at a time; without it each question walks through all stations of the tenant.
+        Index("ix_station_tenant_code", "tenant_id", "code"),
+    )
 
 
 class Pile(TenantScoped, Base):
@@ -126,7 +130,8 @@ class RefusedLogin(Base):
     __tablename__ = "refused_login"
 
     id: Mapped[str] = mapped_column(String(26), primary_key=True)
-    pile_code: Mapped[str] = mapped_column(String(14))
+    pile_code: Mapped[str] = mapped_column(String(48))
+    """As it named itself: a code, or whatever a stranger says."""
     address: Mapped[str] = mapped_column(String(64))
     firmware: Mapped[str | None] = mapped_column(String(32))
     protocol: Mapped[str] = mapped_column(String(32))

@@ -26,7 +26,11 @@ class Tariff(TenantScoped, Base):
 
 
 class TariffVersion(TenantScoped, Base):
-    """One state of a tariff, valid from an instant until the next version. `model_number` is what piles confirm (4 digits)."""
+    """One state of a tariff, valid from an instant until the next version. `model_number` is what piles confirm (4 digits).
+
+    `periods` are those of one day at published prices. `day` is the kind of day they are for (none: the tariff has no calendar), `plan` the
+    whole declaration, `declared_from` when that took effect.
+    """
 
     __tablename__ = "tariff_version"
 
@@ -36,6 +40,9 @@ class TariffVersion(TenantScoped, Base):
     model_number: Mapped[str] = mapped_column(String(4))
     valid_from: Mapped[datetime] = mapped_column(UtcDateTime)
     periods: Mapped[list[dict[str, Any]]] = mapped_column(Json)
+    day: Mapped[str | None] = mapped_column(String(32))
+    plan: Mapped[dict[str, Any] | None] = mapped_column(Json, deferred=True)
+    declared_from: Mapped[datetime | None] = mapped_column(UtcDateTime)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
     __table_args__ = (UniqueConstraint("tariff_id", "number"),)

@@ -11,15 +11,16 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
-from charging_core.clock import CHINA, to_china
+from charging_core.clock import to_china
 from charging_core.errors import InvalidInput
 from charging_core.money import PRICE_PLACES, quantize
 
 MINUTES_A_DAY = 24 * 60
 SLOT_MINUTES = 30
 """YKC piles know half-hour slots (`specs/ykc.md` section 5, 0x0A)."""
+_MICROSECOND = timedelta(microseconds=1)
 PILE_RATES = 4
 """YKC 1.5/1.6 holds four price pairs."""
 
@@ -49,8 +50,7 @@ class Period:
         return f"{self.start_minute // 60:02d}:{self.start_minute % 60:02d}"
 
 
-@dataclass(frozen=True, slots=True)
-class Stretch:
+class Stretch(NamedTuple):
     """A contiguous piece of real time inside one period: `[start, end)`."""
 
     start: datetime
@@ -58,9 +58,9 @@ class Stretch:
     period: Period
 
     @property
-    def seconds(self) -> Decimal:
+    def microseconds(self) -> int:
         """Its length."""
-        return Decimal(str((self.end - self.start).total_seconds()))
+        return (self.end - self.start) // _MICROSECOND
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,8 @@ class DayPeriods:
     def __init__(self, periods: Sequence[Period]) -> None:
         _check(periods)
         self.periods = tuple(periods)
-        self._ends = (*(period.start_minute for period in periods[1:]), MINUTES_A_DAY)
+        starts = [timedelta(minutes=period.start_minute) for period in periods]
+        self._pieces = tuple(zip(self.periods, starts, (*starts[1:], timedelta(days=1)), strict=True))
 
     @classmethod
     def from_rows(cls, rows: Sequence[Mapping[str, Any]]) -> DayPeriods:
@@ -104,14 +105,16 @@ class DayPeriods:
         return next(p for p in reversed(self.periods) if p.start_minute <= minute)
 
     def stretches(self, start: datetime, end: datetime) -> Iterator[Stretch]:
-        """Cut `[start, end)` at every period border, midnight included, in order."""
-        day = to_china(start).replace(hour=0, minute=0, second=0, microsecond=0)
-        while day < end:
-            for period, period_end in zip(self.periods, self._ends, strict=True):
-                piece_start = max(start, day + timedelta(minutes=period.start_minute))
-                piece_end = min(end, day + timedelta(minutes=period_end))
-                if piece_start < piece_end:
-                    yield Stretch(piece_start.astimezone(CHINA), piece_end.astimezone(CHINA), period)
+        """Cut `[start, end)` at every period border, midnight included, in order; times on the Chinese clock."""
+        start, end = to_china(start), to_china(end)
+        day = start.replace(hour=0, minute=0, second=0, microsecond=0)
+        while day < end and start < end:
+            for period, after, until in self._pieces:
+                piece_start, piece_end = day + after, day + until
+                if start < piece_end and piece_start < end:
+                    yield Stretch(
+                        piece_start if start < piece_start else start, end if end < piece_end else piece_end, period
+                    )
             day += timedelta(days=1)
 
     def prices_of(self, rate_class: RateClass) -> Period | None:

@@ -31,7 +31,7 @@ def tariffs(draw: st.DrawFn) -> DayPeriods:
     return DayPeriods([Period(s * 30, c, *pairs[c]) for s, c in zip(starts, classes, strict=True)])
 
 
-@settings(max_examples=1000)
+@settings(max_examples=100)
 @given(
     tariff=tariffs(),
     offset=st.integers(0, 24 * 60),
