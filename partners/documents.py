@@ -10,7 +10,7 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, Protocol
 
 from sqlalchemy import select
 from sqlalchemy.orm import selectinload
@@ -39,6 +39,19 @@ _TOLD = (
 Document = dict[str, Any]
 
 
+class StationKey(Protocol):
+    """What recognises a station's present state: a row of a few columns, or the station itself."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def version(self) -> int: ...
+    @property
+    def operator_id(self) -> str: ...
+    @property
+    def tariff_id(self) -> str: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Surroundings:
     """What stations are described with beside themselves: operators by OperatorID, the valid version by tariff."""
@@ -46,13 +59,13 @@ class Surroundings:
     operators: Mapping[str, Document]
     versions: Mapping[str, TariffVersion]
 
-    def stamp(self, station: Station) -> Hashable:
+    def stamp(self, station: StationKey) -> Hashable:
         """Changes whenever the station's document does."""
         operator, version = self.operators[station.operator_id], self.versions.get(station.tariff_id)
         return station.id, station.version, version.id if version else None, *operator.values()
 
 
-def surroundings(session: HubSession, stations: Iterable[Station], now: datetime) -> Surroundings:
+def surroundings(session: HubSession, stations: Iterable[StationKey], now: datetime) -> Surroundings:
     """The operators of these stations and the versions of their tariffs that hold at `now`."""
     listed = list(stations)
     operators = {one: operator_object(session, one) for one in sorted({station.operator_id for station in listed})}

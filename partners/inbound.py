@@ -20,19 +20,20 @@ from partners.inbound_charging import (
     query_start_charge,
     query_stop_charge,
 )
-from partners.inbound_stations import StationBodies, query_station_status, query_stations_info
+from partners.inbound_stations import StationBodies, StationStatuses, query_station_status, query_stations_info
 from partners.links import LinkBook
 from partners.roaming.inbound import HANDLERS as ROAMING_HANDLERS
 from partners.statistics import query_station_stats
+from partners.tcec102.contract import Contract
 from partners.tcec102.errors import Busy
 from partners.tcec102.ports import Handler, InboundLink
 
 Answer = Mapping[str, Any]
 
 
-def inbound_handlers(db: Database, context: OrderContext, book: LinkBook) -> dict[str, Handler]:
+def inbound_handlers(db: Database, context: OrderContext, book: LinkBook, contract: Contract) -> dict[str, Handler]:
     """The table of handlers for the protocol's door (`query_token` is answered by the door itself)."""
-    bodies = StationBodies()
+    bodies, statuses = StationBodies(contract), StationStatuses(contract)
 
     def bound(answer: Callable[[Asked], Answer]) -> Handler:
         def handler(inbound: InboundLink, body: dict[str, Any]) -> Answer:
@@ -45,7 +46,7 @@ def inbound_handlers(db: Database, context: OrderContext, book: LinkBook) -> dic
 
     return {
         "query_stations_info": bound(lambda asked: query_stations_info(asked, bodies)),
-        "query_station_status": bound(query_station_status),
+        "query_station_status": bound(lambda asked: query_station_status(asked, statuses)),
         "query_station_stats": bound(query_station_stats),
         "query_equip_auth": bound(query_equip_auth),
         "query_equip_business_policy": bound(query_equip_business_policy),

@@ -220,7 +220,7 @@ def _outbound(row: PartnerLink, sealed: str | None, profile: Profile, box: Secre
         connect_timeout_s=transport.connect_timeout_s,
         read_timeout_s=transport.read_timeout_s,
         total_timeout_s=transport.connect_timeout_s + transport.read_timeout_s,
-        verify_tls=bool(row.options.get("verify_tls", True)),
+        verify_tls=row.options.get("ca_file") or bool(row.options.get("verify_tls", True)),
     )
 
 

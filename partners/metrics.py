@@ -11,6 +11,7 @@ EXCHANGES_UNREADABLE = Counter("hub_partners_exchanges_unreadable", "Exchanges r
 EXCHANGE_WRITE_FAILURES = Counter("hub_partners_exchange_write_failures", "Batches of exchanges that were not stored")
 BODY_PROBLEMS = Counter("hub_partners_body_problems", "Bodies refused before sending", ["interface", "code"])
 STATEMENT_FAILURES = Counter("hub_partners_statement_failures", "Daily statements that could not be made")
+BAD_PIECES = Counter("hub_partners_bad_pieces", "Kept parts of answers that violate the contract", ["piece"])
 DISPUTES = Counter("hub_partners_disputes", "Orders contested by a partner")
 SWEEP_FAILURES = Counter("hub_partners_charge_status_failures", "Tenants whose charge status pushes were not planned")
 SWEPT = Counter("hub_partners_charge_status_planned", "Charge status pushes planned by the sweep")

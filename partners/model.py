@@ -1,4 +1,4 @@
-"""Tables of the partners room: links, the tokens we issued on them, and every exchange."""
+"""Tables of the partners room: links, the tokens we issued on them, what may not come again, and every exchange."""
 
 from __future__ import annotations
 
@@ -55,6 +55,18 @@ class PartnerToken(TenantScoped, Base):
     digest: Mapped[str] = mapped_column(String(64), primary_key=True)
     link_id: Mapped[str] = mapped_column(ForeignKey("partner_link.id"), index=True)
     expires_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
+
+
+class PartnerReplay(TenantScoped, Base):
+    """A signed text that came on a link which refuses replays, as a digest; `expires_at` is real time."""
+
+    __tablename__ = "partner_replay"
+
+    digest: Mapped[str] = mapped_column(String(64), primary_key=True)
+    link_id: Mapped[str] = mapped_column(ForeignKey("partner_link.id"))
+    expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+    __table_args__ = (Index("ix_partner_replay_expires", "link_id", "expires_at"),)
 
 
 class ExchangeRow(TenantScoped, Base):

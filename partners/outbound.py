@@ -6,7 +6,7 @@ started them. Which event feeds which interface, and how it is delivered, stands
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,7 +23,7 @@ from partners.calling import TOKEN_REFUSED, UNWRITABLE, Clients, exchange_of
 from partners.errors import LinkUnusable
 from partners.links import Link, LinkBook
 from partners.model import PartnerLink
-from partners.profiles.engine import Problem, contract_form, refresh_push_times, render
+from partners.profiles.engine import Problem, combine, contract_form, refresh_push_times, render
 from partners.profiles.profile import CompiledInterface
 from partners.profiles.scope import scope_of
 from partners.reconcile import disputes, judging, statements
@@ -146,6 +146,14 @@ class PartnerDriver(DriverDefaults):
         if rendered.problems:
             raise _refusal(delivery.interface, rendered.problems)
         return rendered.body
+
+    def combine(self, deliveries: Sequence[Delivery]) -> Body:
+        """The objects of several pushes as one list, where the profile has a `batch`."""
+        first = deliveries[0]
+        link = self._book.get(first.destination.id)
+        if link is None:  # `send` says so
+            return first.body or {}
+        return combine(link.profile, first.interface, [one.body or {} for one in deliveries])
 
     def send(self, delivery: Delivery, body: Body) -> Exchange:
         """One call on the link, with fresh push times."""

@@ -26,9 +26,10 @@ MSP_INTERFACES = frozenset(
         "notification_charge_order_info",
         "check_charge_orders",
         "notification_stationInfo",
+        "notification_stationFee",
     }
 )
-"""What the customer's side implements."""
+"""What the customer's side implements, the dialects of 11.15 included."""
 
 
 class Role(StrEnum):

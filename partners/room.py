@@ -14,6 +14,7 @@ from partners.inbound import inbound_handlers
 from partners.links import LinkBook
 from partners.outbound import KIND, PartnerDriver
 from partners.reconcile import statements
+from partners.replays import SqlReplays
 from partners.roaming.keeper import LOOK_S, RoamingKeeper
 from partners.roaming.mirror import Mirror
 from partners.roaming.orders import RoamingOrders
@@ -56,8 +57,10 @@ class PartnerRoom:
 
     def door(self, limiter: RateLimiter) -> Door:
         """The protocol's door for the edge."""
-        handlers = inbound_handlers(self._db, self._context, self.book)
-        return Door(self.contract, self.book, self.tokens, limiter, handlers, self._context.clock, sink=self.sink)
+        handlers = inbound_handlers(self._db, self._context, self.book, self.contract)
+        replays = SqlReplays(self._db, self.book)
+        clock = self._context.clock
+        return Door(self.contract, self.book, self.tokens, limiter, handlers, clock, sink=self.sink, replays=replays)
 
     def register(self, registry: Registry, *, after_planning: Callable[[], None] | None = None) -> None:
         """Bring the driver and the jobs. `after_planning` wakes the worker when a sweep has planned something."""

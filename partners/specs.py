@@ -12,7 +12,16 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    model_validator,
+)
 from sqlalchemy import select
 
 from charging_core.changes import Action, Change, FieldChange, set_members
@@ -42,6 +51,11 @@ def _network(value: str) -> str:
     return str(ip_network(value, strict=False))
 
 
+def _placed(value: str, info: ValidationInfo) -> str:
+    """An absolute path, since every process has its own working folder; relative ones start at the file's folder."""
+    return str((Path((info.context or {}).get("folder", ".")) / value).absolute())
+
+
 def _base(value: str) -> str:
     return f"/{value.strip('/')}/" if value.strip("/") else "/"
 
@@ -51,10 +65,11 @@ Base = Annotated[str, Field(pattern=r"^/[A-Za-z0-9._~/-]*$"), AfterValidator(_ba
 Network = Annotated[str, AfterValidator(_network)]
 StationName = Annotated[str, Field(pattern=r"^([0-9A-Za-z]{9}/)?[0-9A-Za-z]{1,20}$")]
 """A station code of `our_operator_id`, or `OperatorID/code` of another operator of the tenant."""
+PemFile = Annotated[str, Field(min_length=1, max_length=300), AfterValidator(_placed)]
 Seconds = Annotated[int, Field(gt=5, le=3600)]
 ENVIRONMENT_MEMBERS = frozenset(
     {"their_operator_id", "our_operator_id", "inbound_base", "outbound_base", "keys", "verify_tls", "proxy"}
-    | {"client_certificate", "allow_ips"}
+    | {"client_certificate", "ca_file", "allow_ips"}
 )
 """What may differ between the test and the production side of one partner."""
 
@@ -115,8 +130,8 @@ class LinkKeysSpec(Section):
 class CertificateSpec(Section):
     """Our certificate for a partner that wants one (双向 TLS): PEM files that every process can read."""
 
-    cert: str = Field(min_length=1, max_length=300)
-    key: str = Field(min_length=1, max_length=300)
+    cert: PemFile
+    key: PemFile
 
 
 class TimingSpec(Section):
@@ -133,6 +148,7 @@ class PartnerLinkSpec(Section):
     """A link as declared (互联链路).
 
     `role` is ours: `cpo` sells our charging on it (they query, we push), `msp` lets our drivers charge at theirs (we query, they push).
+    `ca_file` is a PEM file of the authorities that we trust on this link instead of the usual ones.
     `environments` holds what differs between test and production (addresses, keys, proxy …); `environment` says which of them counts.
     """
 
@@ -152,6 +168,7 @@ class PartnerLinkSpec(Section):
     verify_tls: bool = True
     proxy: Annotated[str, Field(pattern=r"^https?://[^@\s/]+/?$", max_length=300)] | None = None
     client_certificate: CertificateSpec | None = None
+    ca_file: PemFile | None = None
     allow_ips: list[Network] = []
     enabled: bool = True
 
@@ -174,6 +191,8 @@ class PartnerLinkSpec(Section):
     def _consistent(self) -> Self:
         if self.outbound_base is not None and self.keys.outbound is None:
             raise ValueError("outbound_base 需要 keys.outbound / outbound_base needs keys.outbound")
+        if self.ca_file is not None and not self.verify_tls:
+            raise ValueError("ca_file 与 verify_tls: false 矛盾 / ca_file contradicts verify_tls: false")
         if self.environment == "prod" and not self.verify_tls:
             raise ValueError("生产环境必须校验证书 / production verifies certificates")
         if self.role is not Role.CPO and self.outbound_base is None:
@@ -187,6 +206,7 @@ class PartnerLinkSpec(Section):
             "timing": self.timing.model_dump(exclude_none=True),
             "token_ttl_s": self.token_ttl_s,
             "verify_tls": self.verify_tls,
+            "ca_file": self.ca_file,
             "role": self.role.value,
             "proxy": self.proxy,
             "client_certificate": certificate.model_dump() if certificate else None,
@@ -277,9 +297,12 @@ def _check_operator(session: HubSession, spec: PartnerLinkSpec) -> None:
 
 def _check_files(spec: PartnerLinkSpec) -> None:
     certificate = spec.client_certificate
-    for name in () if certificate is None else (certificate.cert, certificate.key):
-        if not Path(name).is_file():
-            raise LinkInvalid("client_certificate", f"文件不存在 / no such file: {name}")
+    files = {"ca_file": spec.ca_file}
+    if certificate is not None:
+        files |= {"client_certificate.cert": certificate.cert, "client_certificate.key": certificate.key}
+    for member, name in files.items():
+        if name is not None and not Path(name).is_file():
+            raise LinkInvalid(member, f"文件不存在 / no such file: {name}")
 
 
 def _usable(box: SecretBox, row: PartnerLink, clock: Clock) -> Link:

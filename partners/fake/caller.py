@@ -11,6 +11,8 @@ import requests
 
 from charging_core.clock import Clock, to_china
 from partners.fake.config import LinkConfig
+from partners.fake.faults import Fault
+from partners.fake.misspeaking import NO_TOKEN_OF_THEIRS, WRONG_TOKEN, misspoken
 from partners.fake.wire import Keys, WireError, decrypt, parse_json, seal_request, signature_matches, to_json
 
 TOKEN_MARGIN_S = 60
@@ -54,20 +56,23 @@ class HubCaller:
         self._stamp = ""
         self._seq = 0
 
-    def call(self, interface: str, body: dict[str, Any]) -> Answer:
-        """One interface; gets a token before when needed, and renews it once on 4002. Failures come back as `error`."""
+    def call(self, interface: str, body: dict[str, Any], fault: Fault | None = None) -> Answer:
+        """One interface; gets a token before when needed, and renews it once on 4002. Failures come back as `error`.
+
+        `fault`: one of `misspeaking.CALL_KINDS` to be put into this call.
+        """
         if interface == "query_token":
-            return self.renew_token()
-        answer = self._with_token(interface, body)
-        if answer.ret == 4002:
+            return self.renew_token(fault)
+        answer = self._with_token(interface, body, fault)
+        if answer.ret == 4002 and fault is None:
             self.forget_token()
-            answer = self._with_token(interface, body)
+            answer = self._with_token(interface, body, None)
         return answer
 
-    def renew_token(self) -> Answer:
+    def renew_token(self, fault: Fault | None = None) -> Answer:
         """Ask for a token and keep it."""
-        secret = self._keys().operator_secret
-        answer = self._send("query_token", {"OperatorID": self._config.operator_id, "OperatorSecret": secret}, "")
+        body = {"OperatorID": self._config.operator_id, "OperatorSecret": self._keys().operator_secret}
+        answer = self._send("query_token", body, "", fault)
         if answer.ok and answer.data and answer.data.get("AccessToken"):
             life_s = float(answer.data.get("TokenAvailableTime") or 300)
             life_s = 7200.0 if life_s > LONGEST_TOKEN_S else life_s
@@ -79,21 +84,24 @@ class HubCaller:
         """The next call asks for a new token."""
         self._token = ""
 
-    def _with_token(self, interface: str, body: dict[str, Any]) -> Answer:
+    def _with_token(self, interface: str, body: dict[str, Any], fault: Fault | None) -> Answer:
         if not self._token or time.monotonic() > self._token_ends:
             answer = self.renew_token()
             if not answer.ok:
                 answer.error = answer.error or f"no token: Ret {answer.ret} {answer.msg} {answer.data}"
                 return answer
-        return self._send(interface, body, self._token)
+        wrong = fault is not None and fault.kind == WRONG_TOKEN
+        return self._send(interface, body, NO_TOKEN_OF_THEIRS if wrong else self._token, fault)
 
     def _keys(self) -> Keys:
         if self._config.hub_keys is None or not self._config.hub_base_url:
             raise ValueError("hub_keys and hub_base_url are needed to call the hub")
         return self._config.hub_keys
 
-    def _send(self, interface: str, body: dict[str, Any], token: str) -> Answer:
-        envelope = seal_request(self._config.operator_id, body, self._keys(), *self._stamp_and_seq())
+    def _send(self, interface: str, body: dict[str, Any], token: str, fault: Fault | None) -> Answer:
+        keys = self._keys()
+        sealed = seal_request(self._config.operator_id, body, keys, *self._stamp_and_seq())
+        envelope = misspoken(sealed, fault, keys)
         headers = {"Content-Type": "application/json;charset=utf-8"}
         headers |= {"Authorization": f"Bearer {token}"} if token else {}
         url = self._config.hub_base_url.rstrip("/") + "/" + interface

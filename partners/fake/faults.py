@@ -15,13 +15,16 @@ COMMON_KINDS: Mapping[str, str] = {
     "http_500": "HTTP 500 with a page instead of an answer; nothing is processed",
     "hang": "silence for `value` seconds (default 30), then the connection is closed; nothing is processed",
     "slow": "`value` seconds (default 2) of waiting, then a normal answer",
+    "slow_body": "a normal answer whose body drips over `value` seconds (default 2)",
     "close": "the connection is closed without an answer; nothing is processed",
     "close_after": "processed and booked, but the connection is closed without an answer",
+    "close_body": "processed and booked, but the connection is closed in the middle of the answer's body",
+    "twice": "a normal answer that is sent twice on its connection",
     "garbage": "HTTP 200 with text that is no answer; nothing is processed",
 }
 """Kinds that every fake knows."""
 
-DEFAULT_SECONDS: Mapping[str, float] = {"hang": 30.0, "slow": 2.0}
+DEFAULT_SECONDS: Mapping[str, float] = {"hang": 30.0, "slow": 2.0, "slow_body": 2.0}
 
 
 NUMBER_KINDS = frozenset({"ret", "confirm_result", "status"})
@@ -44,7 +47,7 @@ class Fault(BaseModel):
 
     @property
     def seconds(self) -> float:
-        """The waiting time of `hang` and `slow`, in real seconds."""
+        """The waiting time of `hang`, `slow` and `slow_body`, in real seconds."""
         return float(DEFAULT_SECONDS.get(self.kind, 0.0) if self.value is None else self.value)
 
     @property

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from socketserver import TCPServer, ThreadingMixIn
@@ -26,6 +27,9 @@ DRAIN_LIMIT = 16 * MAX_BODY
 IDLE_S = 30
 """Real seconds after which a silent connection is closed."""
 
+DRIPS = 10
+"""Pieces of a body that drips."""
+
 JSON_TYPE = "application/json;charset=utf-8"
 
 
@@ -44,13 +48,21 @@ class Request:
 
 @dataclass(frozen=True)
 class Reply:
-    """One answer; `drop` closes the connection without sending anything."""
+    """One answer; `drop` closes the connection without sending anything.
+
+    `torn` closes it in the middle of the body, `twice` sends the whole answer once more. `drip_s`: the body comes in pieces over
+    so many real seconds. `skew_s`: so far off is the Date header.
+    """
 
     status: int = 200
     body: bytes = b""
     content_type: str = JSON_TYPE
     headers: tuple[tuple[str, str], ...] = ()
     drop: bool = False
+    torn: bool = False
+    twice: bool = False
+    drip_s: float = 0.0
+    skew_s: float = 0.0
 
 
 def json_reply(value: object, status: int = 200) -> Reply:
@@ -107,6 +119,7 @@ class Handler(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
     wbufsize = -1
     timeout = IDLE_S
+    _skew_s = 0.0
 
     def _serve(self) -> None:
         assert isinstance(self.server, HttpServer)  # noqa: S101 - tells the type checker what the class above guarantees
@@ -148,16 +161,44 @@ class Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             _cut(self.connection)
             return
+        self._skew_s = reply.skew_s
+        self._write(reply)
+        if reply.twice:
+            self._write(reply)
+        if reply.torn:
+            self.close_connection = True
+            _cut(self.connection)
+
+    def _write(self, reply: Reply) -> None:
         self.send_response(reply.status)
         for name, value in (("Content-Type", reply.content_type), *reply.headers):
             self.send_header(name, value)
         self.send_header("Content-Length", str(len(reply.body)))
         self.end_headers()
-        self.wfile.write(reply.body)
-        self.wfile.flush()
+        for piece in _pieces(reply):
+            self.wfile.write(piece)
+            self.wfile.flush()
+
+    def date_time_string(self, timestamp: float | None = None) -> str:
+        """The Date header, by our clock of this answer."""
+        return super().date_time_string(timestamp if timestamp is not None else time.time() + self._skew_s)
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's signature
         """The journal tells more than an access log would."""
+
+
+def _pieces(reply: Reply) -> Iterator[bytes]:
+    """The body, at once, only half of it, or in `DRIPS` pieces with pauses between them."""
+    if reply.torn:
+        yield reply.body[: len(reply.body) // 2]
+        return
+    if not reply.drip_s:
+        yield reply.body
+        return
+    length = -(-len(reply.body) // DRIPS) or 1
+    for start in range(0, len(reply.body), length):
+        time.sleep(reply.drip_s / DRIPS)
+        yield reply.body[start : start + length]
 
 
 def _first_values(query: str) -> dict[str, str]:

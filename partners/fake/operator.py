@@ -113,10 +113,11 @@ class FakeOperator(EnvelopeFake):
             "PageNo": number,
             "PageCount": -(-len(ids) // size),
             "ItemSize": len(ids),
-            "StationInfos": [self._station(station) for station in page],
+            "StationInfos": [self.station_info(station) for station in page],
         }
 
-    def _station(self, station_id: str) -> dict[str, Any]:
+    def station_info(self, station_id: str) -> dict[str, Any]:
+        """One station as it is listed."""
         return {
             "StationID": station_id, "OperatorID": self.link.operator_id, "EquipmentOwnerID": self.link.operator_id,
             "StationName": f"异地站 {station_id}", "CountryCode": "CN", "AreaCode": "320106", "Address": "中山路 1 号",

@@ -8,19 +8,21 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal, NamedTuple
 
-from charging_core.clock import Clock
+from charging_core.clock import Clock, SystemClock
 from partners.fake.caller import Answer, HubCaller
 from partners.fake.config import LinkConfig
 from partners.fake.door import Door, Passage, Refusal, Tokens, same_secret
 from partners.fake.faults import Fault
 from partners.fake.httpd import Reply, Request, json_reply
 from partners.fake.journal import masked
+from partners.fake.misspeaking import CALL_KINDS, LATE, NO_TOKEN_OF_THEIRS, TWICE, cut
 from partners.fake.server import ControlAction, FakeServer, Served
-from partners.fake.wire import seal_reply
+from partners.fake.skew import SkewedClock
+from partners.fake.wire import seal_reply, sign
 
 Level = Literal["violation", "late", "note"]
 
@@ -53,6 +55,9 @@ class EnvelopeFake(FakeServer):
         "4002_once": "every issued token is forgotten, so that this request meets 4002 and a renewal helps",
         "confirm_result": "orders are answered with ConfirmResult `value` (default 1)",
         "status": "pushes answered with Status get `value` (default 1: ignored, do not retry)",
+        "truncated": "processed, but Data of the answer is cut short; its signature fits",
+        "wrong_token": "query_token gives a token that is not taken afterwards",
+        **CALL_KINDS,
     }
 
     def __init__(
@@ -66,12 +71,14 @@ class EnvelopeFake(FakeServer):
         faults: Iterable[Fault | Mapping[str, Any]] = (),
         ticks: Callable[[], float] = time.monotonic,
     ) -> None:
-        super().__init__(clock, host=host, port=port, log_file=log_file, faults=faults)
+        self._skewed = SkewedClock(clock or SystemClock())
+        super().__init__(self._skewed, host=host, port=port, log_file=log_file, faults=faults)
         self.link = config
         self.tokens = Tokens(config.token_ttl_s, ticks)
         self.hub = HubCaller(config, self.clock)
         self._door = Door(config, self.tokens, self.clock)
         self._findings: list[Finding] = []
+        self._held: list[tuple[str, dict[str, Any]]] = []
         self.books_lock = threading.RLock()
 
     # -- given by the subclass ---------------------------------------------------------------------------------------
@@ -97,7 +104,9 @@ class EnvelopeFake(FakeServer):
         return request.path.removeprefix(base) if request.path.startswith(base) else request.path
 
     def fault_fits(self, kind: str, interface: str) -> bool:
-        """A token call cannot fail for want of a token."""
+        """What calls us cannot be spoilt before it is there; a token call cannot fail for want of a token."""
+        if kind in CALL_KINDS or (kind == "wrong_token" and interface != "query_token"):
+            return False
         return not (kind == "4002_once" and interface == "query_token")
 
     def serve(self, request: Request, interface: str, fault: Fault | None) -> Served:
@@ -114,7 +123,7 @@ class EnvelopeFake(FakeServer):
             judgement, signed = Judgement(None, refusal.ret, refusal.msg), refusal.signed
         with self.books_lock:
             self._findings.extend(judgement.findings)
-        reply = self._reply(judgement, signed=signed, spoiled=bool(fault and fault.kind == "wrong_sig"))
+        reply = self._reply(judgement, signed=signed, spoiled=fault.kind if fault else "")
         return Served(reply, self._entry(passage, judgement))
 
     def _judged(self, passage: Passage, fault: Fault | None) -> Judgement:
@@ -127,7 +136,7 @@ class EnvelopeFake(FakeServer):
         if fault and kind == "ret":
             raise Refusal(fault.number, "按要求拒绝 refused on demand")
         if passage.interface == "query_token":
-            return self._token(passage)
+            return _with_wrong_token(self._token(passage)) if kind == "wrong_token" else self._token(passage)
         if passage.interface not in self.interfaces():
             passage.verdicts["interface"] = "unknown"
             raise Refusal(4004, f"未实现的接口 {passage.interface}")
@@ -158,14 +167,17 @@ class EnvelopeFake(FakeServer):
         }
         return Judgement(data)
 
-    def _reply(self, judgement: Judgement, *, signed: bool, spoiled: bool) -> Reply:
+    def _reply(self, judgement: Judgement, *, signed: bool, spoiled: str) -> Reply:
         envelope = seal_reply(judgement.ret, judgement.msg, judgement.data, self.link.keys)
+        if spoiled == "truncated" and envelope["Data"]:
+            data = cut(str(envelope["Data"]))
+            envelope |= {"Data": data, "Sig": sign(self.link.keys, str(judgement.ret), judgement.msg, data)}
         if not signed:
             envelope["Sig"] = ""
-        elif spoiled:
+        elif spoiled == "wrong_sig":
             sig = str(envelope["Sig"])
             envelope["Sig"] = ("0" if sig[0] != "0" else "1") + sig[1:]
-        return json_reply(envelope)
+        return replace(json_reply(envelope), skew_s=self._skewed.skew_s)
 
     def _entry(self, passage: Passage, judgement: Judgement) -> dict[str, Any]:
         refused_inside = passage.verdicts.get("secret", "ok") != "ok"
@@ -183,9 +195,25 @@ class EnvelopeFake(FakeServer):
     # -- calls to the hub and control --------------------------------------------------------------------------------
 
     def call(self, interface: str, body: dict[str, Any]) -> Answer:
-        """Call one interface of the hub (a token is fetched when needed) and write it into the journal."""
-        answer = self.hub.call(interface, body)
-        self.journal.add({"direction": "out", "interface": interface, "body": body, "answer": answer.as_json()})
+        """Call one interface of the hub (a token is fetched when needed) and write it into the journal.
+
+        Faults of `CALL_KINDS` are taken here. A call that is kept back has no answer yet.
+        """
+        fault = self.faults.take(interface, lambda kind, _: kind in CALL_KINDS)
+        if fault is not None and fault.kind == LATE:
+            self._held.append((interface, body))
+            return Answer(interface, error="按要求押后 kept back on demand")
+        answer = self._said(interface, body, fault)
+        if fault is not None and fault.kind == TWICE:
+            self._said(interface, body, None)
+        while self._held:
+            self._said(*self._held.pop(0), None)
+        return answer
+
+    def _said(self, interface: str, body: dict[str, Any], fault: Fault | None) -> Answer:
+        answer = self.hub.call(interface, body, fault)
+        entry = {"direction": "out", "interface": interface, "body": body, "answer": answer.as_json()}
+        self.journal.add(entry | {"fault": fault.kind if fault else None})
         return answer
 
     def findings(self, level: Level | None = None) -> list[Finding]:
@@ -200,18 +228,28 @@ class EnvelopeFake(FakeServer):
         return super().summary() | {"pushes": pushes} | grouped
 
     def reset(self) -> None:
-        """Also forgets what the books noticed."""
+        """Also forgets what the books noticed and what is kept back, and sets the clock right."""
         super().reset()
+        self._skewed.skew_s = 0.0
+        self._held.clear()
         with self.books_lock:
             self._findings.clear()
 
     def control_actions(self) -> dict[tuple[str, str], ControlAction]:
-        """Also `POST /control/call {interface, body}`: call the hub, answer what it answered, decrypted."""
+        """Also `call {interface, body}`: call the hub, answer what it answered, decrypted; `clock {skew_s}`: go wrong by so much."""
 
         def call(body: dict[str, Any]) -> object:
             return masked(self.call(str(body["interface"]), dict(body.get("body") or {})).as_json())
 
-        return super().control_actions() | {("POST", "call"): call}
+        def clock(body: dict[str, Any]) -> object:
+            self.skew(float(body["skew_s"]))
+            return {"skew_s": self._skewed.skew_s}
+
+        return super().control_actions() | {("POST", "call"): call, ("POST", "clock"): clock}
+
+    def skew(self, seconds: float) -> None:
+        """Let our clock be wrong by so many seconds: TimeStamp of our calls, the window for theirs, the Date header."""
+        self._skewed.skew_s = seconds
 
 
 _LEVELS: tuple[Level, ...] = ("violation", "late", "note")
@@ -234,3 +272,9 @@ def _push(entry: dict[str, Any]) -> dict[str, Any]:
 def forced(fault: Fault | None, kind: str) -> int | None:
     """The business code that a fault of this kind demands, or None."""
     return fault.number if fault and fault.kind == kind else None
+
+
+def _with_wrong_token(judgement: Judgement) -> Judgement:
+    if judgement.data and judgement.data["AccessToken"]:
+        judgement.data["AccessToken"] = NO_TOKEN_OF_THEIRS
+    return judgement

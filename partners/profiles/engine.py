@@ -6,13 +6,14 @@ sent. Energies with fewer decimals than ours: the total is rounded and the detai
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
 from charging_core.money import ZERO, spread_largest_remainder
+from partners.profiles.errors import InvalidProfile
 from partners.profiles.profile import CompiledField, CompiledInterface, Profile, translate
 from partners.profiles.scope import Scope
 from partners.profiles.values import BadValue, as_decimal, is_null, rescale, write
@@ -67,6 +68,14 @@ def render_many(profile: Profile, interface: str, scopes: Sequence[Scope], now: 
         bodies.append(rendering.members(compiled.fields, scope, f"[{index}]."))
         rendering.check_sums(compiled.fields, bodies[-1], f"[{index}].")
     return Rendered(_wrapped(compiled, bodies), tuple(rendering.problems))
+
+
+def combine(profile: Profile, interface: str, bodies: Iterable[Body]) -> Body:
+    """One body out of the wrapped lists of several; only for interfaces with an array wrapper (checked when the profile is loaded)."""
+    wrapper = profile.interface(interface).spec.wrapper
+    if isinstance(wrapper, str):
+        raise InvalidProfile(profile.id, f"{interface}: several objects in one call need an array wrapper")
+    return {wrapper.key: [item for body in bodies for item in body[wrapper.key]]}
 
 
 def refresh_push_times(profile: Profile, interface: str, body: Body, now: datetime) -> Body:

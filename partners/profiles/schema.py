@@ -128,7 +128,7 @@ class InterfaceSpec(Strict):
     """One interface: what we say in it.
 
     `push`: the request body; `serve`: the body of our answer; `object`: a part of other bodies, rendered by itself (`StationInfo`).
-    `when` leaves a push out for objects that it does not hold for.
+    `when` leaves a push out for objects that it does not hold for. `delivery.batch` puts several objects into the wrapper's list.
     """
 
     direction: Literal["push", "serve", "object"]
@@ -138,6 +138,13 @@ class InterfaceSpec(Strict):
     fields: list[FieldSpec]
     trigger: list[Trigger] = []
     delivery: DeliveryPolicy | None = None
+
+    @model_validator(mode="after")
+    def _a_batch_is_a_list(self) -> Self:
+        together = self.delivery is not None and self.delivery.batch is not None
+        if together and (isinstance(self.wrapper, str) or self.wrapper.kind != "array"):
+            raise ValueError("delivery.batch: several objects in one call need an array wrapper")
+        return self
 
     @model_validator(mode="before")
     @classmethod

@@ -104,7 +104,7 @@ def repush(session: HubSession, clock: Clock, dispute_id: str, who: str) -> Part
         raise Conflict("没有可重推的账单 / there is no bill to send again")
     if bill.state in (State.WAITING, State.LEASED, State.HELD):
         raise Conflict("账单正在推送 / the bill is under way already")
-    repair.replay(session, bill.id, clock)
+    repair.replay(session, bill.id, clock, who)
     _note(row, clock.now(), "repushed", f"version {bill.object_version}", who)
     return row
 

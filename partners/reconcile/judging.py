@@ -14,9 +14,10 @@ from typing import Any
 from sqlalchemy import select
 
 from charging_core.db import HubSession
-from charging_core.money import ZERO
+from charging_core.money import AMOUNT_PLACES, ENERGY_PLACES, ZERO, quantize
 from partners.reconcile.disputes import STATEMENT, Contest, contest, newest_bill, no_longer_contested
 from partners.reconcile.model import PartnerStatement, StatementLine, StatementState
+from partners.roaming.facts import LARGEST, code_of
 from worker.api import Outcome, State
 from worker.model import DeliveryRow
 
@@ -98,7 +99,7 @@ def _contested(
     item: Mapping[str, Any],
     now: datetime,
 ) -> None:
-    theirs = Decimal(item["TotalPower"]), Decimal(item["TotalMoney"])
+    theirs = _kept(item["TotalPower"], ENERGY_PLACES), _kept(item["TotalMoney"], AMOUNT_PLACES)
     reason = int(item["DisputeReason"])
     bill = None if line is None else newest_bill(session, statement.link_id, line.order_id)
     if line is not None:
@@ -116,11 +117,16 @@ def _contested(
         total_yuan=None if line is None else str(line.total_yuan),
         their_kwh=str(theirs[0]),
         their_yuan=str(theirs[1]),
-        reason_code=reason,
+        reason_code=code_of(reason),
         reason=f"DisputeReason {reason}",
         judgement=judge(line, bill, theirs, reason),
     )
     contest(session, case, now)
+
+
+def _kept(figure: Any, places: int) -> Decimal:
+    """A figure of theirs as it can be kept; one that no order has is kept as the largest there is."""
+    return quantize(min(Decimal(figure), LARGEST), places)
 
 
 def _totals(answer: Mapping[str, Any]) -> dict[str, Any]:

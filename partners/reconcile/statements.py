@@ -17,6 +17,7 @@ from sqlalchemy import select
 
 from charging_core.clock import CHINA, Clock, to_china
 from charging_core.db import Database, HubSession
+from charging_core.errors import InvalidInput
 from charging_core.ids import new_id
 from charging_core.money import ZERO, quantize
 from charging_core.orders.model import ChargeOrder
@@ -129,7 +130,12 @@ def due_days(wanted: DailyStatement, linked_at: datetime, now: datetime) -> list
 
 
 def state_day(session: HubSession, clock: Clock, link: Link, day: Day) -> PartnerStatement | None:
-    """Make and enqueue the statement of one day; None when it exists, or is empty and the profile sends no empty ones."""
+    """Make and enqueue the statement of one day; None when it exists, or is empty and the profile sends no empty ones.
+
+    Raises `InvalidInput` for a day that is not over: what ends later in it would only be in the next day's statement.
+    """
+    if clock.now() < day.next_at:
+        raise InvalidInput("day", "这一天尚未结束 / this day is not over")
     # The link's row is held, so that two who make the same day wait for each other.
     session.execute(select(PartnerLink.id).where(PartnerLink.id == link.id).with_for_update())
     seq = day.check_seq(link.our_operator_id)

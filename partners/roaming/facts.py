@@ -12,6 +12,8 @@ from partners.tcec102.errors import RET_BUSINESS, BusinessError
 
 LARGEST = Decimal(10) ** 8
 """Neither a charge nor a day has a hundred million kWh or yuan; larger figures fit no column and are no figures."""
+LARGEST_CODE = 10**9
+"""Codes have three digits, those of partners' own a few more; an integer column ends at twice a milliard."""
 
 
 def moment(body: Mapping[str, Any], member: str) -> datetime:
@@ -36,6 +38,11 @@ def check_figures(body: Mapping[str, Any], *members: str) -> None:
         value = body.get(member)
         if value is not None and not 0 <= value < LARGEST:
             raise BusinessError(RET_BUSINESS, member, "数值超出范围 out of range")
+
+
+def code_of(value: int | None) -> int | None:
+    """A code of the wire as it can be kept, unknown ones included; none for a number that no list of codes has."""
+    return value if value is not None and abs(value) <= LARGEST_CODE else None
 
 
 def sample_of(body: Mapping[str, Any], at: datetime) -> dict[str, Any]:

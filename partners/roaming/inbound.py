@@ -41,6 +41,13 @@ def notification_stationInfo(asked: Asked) -> Answer:  # noqa: N802 - the wire's
     return {"Status": ACCEPTED}
 
 
+def notification_stationFee(asked: Asked) -> Answer:  # noqa: N802 - the wire's name
+    """11.15: the prices of a station changed; of one that we do not know it is ignored."""
+    with asked.writing() as session:
+        known = mirror.take_fees(session, asked.link.id, asked.body["StationFee"], asked.context.clock.now())
+    return {"Status": ACCEPTED if known else IGNORED}
+
+
 def notification_start_charge_result(asked: Asked) -> Answer:
     """11.8."""
     moment(asked.body, "StartTime")
@@ -85,6 +92,7 @@ def notification_charge_order_info(asked: Asked) -> Answer:
 HANDLERS: Mapping[str, Callable[[Asked], Answer]] = {
     "notification_stationStatus": notification_stationStatus,
     "notification_stationInfo": notification_stationInfo,
+    "notification_stationFee": notification_stationFee,
     "notification_start_charge_result": notification_start_charge_result,
     "notification_equip_charge_status": notification_equip_charge_status,
     "notification_stop_charge_result": notification_stop_charge_result,

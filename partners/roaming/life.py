@@ -10,7 +10,7 @@ from sqlalchemy import select
 
 from charging_core.db import HubSession
 from partners.roaming.bills import amounts, bill_problems, same_bill
-from partners.roaming.facts import moment, sample_of, time_of
+from partners.roaming.facts import code_of, moment, sample_of, time_of
 from partners.roaming.model import RoamingOrder
 from partners.roaming.state import SEEN, Happened, RoamingState, advance
 
@@ -106,4 +106,4 @@ def _book(order: RoamingOrder, body: Mapping[str, Any], now: datetime) -> None:
         setattr(order, name, value)
     order.bill, order.billed_at = dict(body), now
     order.started_at, order.ended_at = moment(body, "StartTime"), moment(body, "EndTime")
-    order.stop_reason = body["StopReason"]
+    order.stop_reason = code_of(body["StopReason"])

@@ -16,6 +16,7 @@ from charging_core.ids import new_id
 from partners.calling import Clients
 from partners.links import Link
 from partners.roaming.asking import ask
+from partners.roaming.facts import code_of
 from partners.roaming.model import RoamingConnector, RoamingStation, RoamingSync
 
 log = structlog.get_logger()
@@ -157,9 +158,23 @@ def take_status(session: HubSession, link_id: str, status: Info, now: datetime) 
     row = session.scalars(query.with_for_update()).one_or_none()
     if row is None:
         return False
-    row.status, row.status_at = status["Status"], now
-    row.park_status = status.get("ParkStatus", row.park_status)
-    row.lock_status = status.get("LockStatus", row.lock_status)
+    row.status, row.status_at = code_of(status["Status"]), now
+    row.park_status = code_of(status.get("ParkStatus", row.park_status))
+    row.lock_status = code_of(status.get("LockStatus", row.lock_status))
+    return True
+
+
+def take_fees(session: HubSession, link_id: str, fees: Info, now: datetime) -> bool:
+    """Keep the prices of one station as they came (11.15); false when we do not know it."""
+    query = select(RoamingStation).where(
+        RoamingStation.link_id == link_id,
+        RoamingStation.operator_id == fees["OperatorID"],
+        RoamingStation.station_id == fees["StationID"],
+    )
+    row = session.scalars(query.with_for_update()).one_or_none()
+    if row is None:
+        return False
+    row.fees, row.changed_at = dict(fees), now
     return True
 
 

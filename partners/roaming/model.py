@@ -14,7 +14,10 @@ from charging_core.types import Json, Kwh4, UtcDateTime, Yuan4
 
 
 class RoamingStation(TenantScoped, Base):
-    """Another operator's station as it told us; `info` is its StationInfo with unknown members. Ids count inside (operator, link) only."""
+    """Another operator's station as it told us; `info` is its StationInfo with unknown members, `fees` the StationFee it pushed last.
+
+    Ids count inside (operator, link) only.
+    """
 
     __tablename__ = "roaming_station"
 
@@ -24,6 +27,7 @@ class RoamingStation(TenantScoped, Base):
     station_id: Mapped[str] = mapped_column(String(64))
     name: Mapped[str] = mapped_column(String(200))
     info: Mapped[dict[str, Any]] = mapped_column(Json)
+    fees: Mapped[dict[str, Any] | None] = mapped_column(Json)
     seen_at: Mapped[datetime] = mapped_column(UtcDateTime)
     changed_at: Mapped[datetime] = mapped_column(UtcDateTime)
     gone_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
@@ -66,7 +70,8 @@ class RoamingSync(TenantScoped, Base):
 class RoamingOrder(TenantScoped, Base):
     """One charge of our driver at another operator's pile. The sequence is ours; amounts are theirs, final with the bill.
 
-    `policy` are the prices shown before the start; `sample` the newest reading; `confirm_result` our answer to the bill.
+    `request_id` is the name that its asker gave to the wish; `policy` are the prices shown before the start; `sample` the newest reading;
+    `confirm_result` our answer to the bill.
     """
 
     __tablename__ = "roaming_order"
@@ -75,6 +80,7 @@ class RoamingOrder(TenantScoped, Base):
     link_id: Mapped[str] = mapped_column(ForeignKey("partner_link.id"))
     start_charge_seq: Mapped[str] = mapped_column(String(64), index=True)
     connector_id: Mapped[str] = mapped_column(String(64))
+    request_id: Mapped[str | None] = mapped_column(String(64))
     phone: Mapped[str | None] = mapped_column(String(32))
     plate: Mapped[str | None] = mapped_column(String(16))
     state: Mapped[str] = mapped_column(String(16))
@@ -101,6 +107,7 @@ class RoamingOrder(TenantScoped, Base):
 
     __table_args__ = (
         UniqueConstraint("link_id", "start_charge_seq"),
+        UniqueConstraint("link_id", "request_id"),
         Index("ix_roaming_order_state", "state", "created_at"),
         Index("ix_roaming_order_ended", "link_id", "ended_at"),
     )

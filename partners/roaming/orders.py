@@ -24,6 +24,7 @@ from partners import metrics
 from partners.calling import Clients
 from partners.errors import RoamingFailed
 from partners.links import Link, LinkBook
+from partners.model import PartnerLink
 from partners.profiles.schema import Timing
 from partners.roaming.asking import ask
 from partners.roaming.life import lock_by_seq, move, note, see_stat, see_status
@@ -43,9 +44,13 @@ FOLLOWED_FOR = timedelta(days=3)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoamingStart:
-    """A wish to charge at another operator's connector. `qr` is the custom part of the scanned code."""
+    """A wish to charge at another operator's connector. `qr` is the custom part of the scanned code.
+
+    The same `request_id` is the same wish: it starts once on its link, however often it is expressed.
+    """
 
     connector_id: str
+    request_id: str | None = None
     phone: str | None = None
     plate: str | None = None
     limit_yuan: Decimal | None = None
@@ -87,7 +92,9 @@ class RoamingOrders:
 
     def start(self, link: Link, wish: RoamingStart) -> RoamingOrder:
         """Start a charge; look at the order's state for what came of it. Raises `NotFound` for a connector that the mirror has not."""
-        order_id, seq = self._written(link, wish)
+        order_id, seq, repeated = self._written(link, wish)
+        if repeated:
+            return self.get(link.tenant_id, order_id)
         body: dict[str, Any] = {"StartChargeSeq": seq, "ConnectorID": wish.connector_id, "QRCode": wish.qr}
         extras = {"PhoneNum": wish.phone, "PlateNum": wish.plate, "Balance": wish.limit_yuan}
         body |= {name: value for name, value in extras.items() if value is not None}
@@ -140,20 +147,24 @@ class RoamingOrders:
         metrics.ROAMING_FOLLOWED.inc(len(found))
         return len(found)
 
-    def _written(self, link: Link, wish: RoamingStart) -> tuple[str, str]:
+    def _written(self, link: Link, wish: RoamingStart) -> tuple[str, str, bool]:
+        """Id and sequence of the order, and whether it was there already."""
         seq, now = self._sequence(link), self._clock.now()
         with self._db.session(link.tenant_id) as session:
+            earlier = _of_request(session, link, wish.request_id)
+            if earlier is not None:
+                return earlier.id, earlier.start_charge_seq, True
             connector = find_connector(session, link.id, wish.connector_id)
             if connector is None:
                 raise NotFound(f"roaming connector {wish.connector_id}")
             order = RoamingOrder(
                 id=new_id(), tenant_id=link.tenant_id, link_id=link.id, start_charge_seq=seq,
-                connector_id=wish.connector_id, phone=wish.phone, plate=wish.plate, state=RoamingState.ASKED,
-                policy=connector.policy, created_at=now, queries=0, history=[],
+                connector_id=wish.connector_id, request_id=wish.request_id, phone=wish.phone, plate=wish.plate,
+                state=RoamingState.ASKED, policy=connector.policy, created_at=now, queries=0, history=[],
             )  # fmt: skip
             note(order, "asked", now, state=RoamingState.ASKED)
             session.add(order)
-        return order.id, seq
+        return order.id, seq, False
 
     def _start_failed(self, link: Link, seq: str, failed: RoamingFailed) -> RoamingOrder:
         """Refused for certain, or nobody knows: then the follow-up asks."""
@@ -236,6 +247,15 @@ def find_roaming_order(session: HubSession, name: str) -> RoamingOrder:
     if found is None:
         raise NotFound(f"roaming order {name}")
     return found
+
+
+def _of_request(session: HubSession, link: Link, request_id: str | None) -> RoamingOrder | None:
+    """The order of an earlier expression of this wish. The link's row is held, so that of two at once one is the first."""
+    if request_id is None:
+        return None
+    session.execute(select(PartnerLink.id).where(PartnerLink.id == link.id).with_for_update())
+    query = select(RoamingOrder).where(RoamingOrder.link_id == link.id, RoamingOrder.request_id == request_id)
+    return session.scalars(query).one_or_none()
 
 
 def next_step(order: RoamingOrder, timing: Timing, now: datetime) -> NextStep | None:

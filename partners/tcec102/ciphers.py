@@ -27,28 +27,30 @@ class CbcCipher:
         self._iv = iv
         self._block: Any = AES.new(key, AES.MODE_ECB)
         self._unwound_iv = self._block.decrypt(iv)
-        self._ready: deque[tuple[Any, bytes]] = deque(maxlen=_MAX_READY)
+        self._ready: deque[tuple[Any, bytes | bytearray]] = deque(maxlen=_MAX_READY)
 
-    def encrypt(self, plain: bytes) -> bytes:
+    def encrypt(self, plain: bytes) -> memoryview:
         """Encipher whole blocks.
 
-        A used encryptor goes on from its last block C. One leading block D(IV) ⊕ C enciphers to exactly IV, from where the
-        message follows as if the encryptor were new. Each thread takes one out of the line for the time of a call.
+        An encryptor goes on from its last block C, a new one from the IV. One leading block D(IV) ⊕ C enciphers to exactly IV, from
+        where the message follows as if the encryptor were new. Each thread takes one out of the line for the time of a call.
         """
         try:
             encryptor, last = self._ready.popleft()
         except IndexError:
-            encryptor, last = AES.new(self._key, AES.MODE_CBC, self._iv), b""
-        if last:
-            blocks: bytes = encryptor.encrypt(_xor(self._unwound_iv, last) + plain)[BLOCK:]
-        else:
-            blocks = encryptor.encrypt(plain)
+            encryptor, last = AES.new(self._key, AES.MODE_CBC, self._iv), self._iv
+        led = _xor(self._unwound_iv, last) + plain
+        # Into a buffer of ours: the library's own way makes and copies two more of this size.
+        blocks = bytearray(len(led))
+        encryptor.encrypt(led, blocks)
         self._ready.append((encryptor, blocks[-BLOCK:]))
-        return blocks
+        return memoryview(blocks)[BLOCK:]
 
     def decrypt(self, blocks: bytes) -> bytes:
         """Decipher whole blocks: each deciphered block ⊕ the block before it, the IV before the first."""
-        return _xor(self._block.decrypt(blocks), self._iv + blocks[:-BLOCK])
+        deciphered = bytearray(len(blocks))
+        self._block.decrypt(blocks, deciphered)
+        return _xor(deciphered, self._iv + blocks[:-BLOCK])
 
 
 class HmacMd5:
@@ -60,14 +62,15 @@ class HmacMd5:
         self._inner = hashlib.md5(padded.translate(_INNER))
         self._outer = hashlib.md5(padded.translate(_OUTER))
 
-    def hexdigest(self, message: bytes) -> str:
-        """32 lower-case hex digits."""
+    def hexdigest(self, *parts: bytes) -> str:
+        """32 lower-case hex digits of the message that the parts make together."""
         inner, outer = self._inner.copy(), self._outer.copy()
-        inner.update(message)
+        for part in parts:
+            inner.update(part)
         outer.update(inner.digest())
         return outer.hexdigest()
 
 
-def _xor(left: bytes, right: bytes) -> bytes:
+def _xor(left: bytes | bytearray, right: bytes | bytearray) -> bytes:
     mixed = int.from_bytes(left, "big") ^ int.from_bytes(right, "big")
     return mixed.to_bytes(len(left), "big")

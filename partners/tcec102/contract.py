@@ -114,6 +114,7 @@ class Contract(Mapping[str, Interface]):
     def __init__(self, document: Mapping[str, Any]) -> None:
         schemas = document.get("components", {}).get("schemas", {})
         bodies: dict[str, BodySchema] = {}
+        self._schemas, self._bodies = schemas, bodies
         self._interfaces = {
             interface.name: interface
             for path, item in document.get("paths", {}).items()
@@ -127,6 +128,13 @@ class Contract(Mapping[str, Interface]):
         :raises ConfigurationError: the document is not one this package understands.
         """
         return cls(openapi.load("tcec102"))
+
+    def component(self, name: str) -> BodySchema:
+        """A part of bodies by itself (``StationInfo``), for whoever writes such parts once and sends them often.
+
+        :raises ConfigurationError: the contract has no such schema.
+        """
+        return _body(name, self._schemas, self._bodies)
 
     def __getitem__(self, name: str) -> Interface:
         return self._interfaces[name]

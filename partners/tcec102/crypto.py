@@ -22,8 +22,13 @@ class CipherError(ValueError):
 
 def encrypt(plain: bytes, keys: KeySet) -> str:
     """Base64 (standard alphabet, no line breaks) of the AES-CBC ciphertext of ``plain``; padded in bytes."""
+    return encrypt_ascii(plain, keys).decode("ascii")
+
+
+def encrypt_ascii(plain: bytes, keys: KeySet) -> bytes:
+    """The same as ASCII bytes."""
     padded = plain + _PADDING[BLOCK - len(plain) % BLOCK]
-    return binascii.b2a_base64(keys.cipher.encrypt(padded), newline=False).decode("ascii")
+    return binascii.b2a_base64(keys.cipher.encrypt(padded), newline=False)
 
 
 def decrypt(text: str, keys: KeySet, *, allow_line_breaks: bool = True) -> bytes:
@@ -45,13 +50,18 @@ def decrypt(text: str, keys: KeySet, *, allow_line_breaks: bool = True) -> bytes
 
 def sign(message: str, keys: KeySet) -> str:
     """Upper-case hex of HMAC-MD5 over the UTF-8 bytes of ``message``."""
-    return keys.mac.hexdigest(message.encode("utf-8")).upper()
+    return sign_bytes(keys, message.encode("utf-8"))
+
+
+def sign_bytes(keys: KeySet, *parts: bytes) -> str:
+    """Upper-case hex of HMAC-MD5 over the parts, one after the other."""
+    return keys.mac.hexdigest(*parts).upper()
 
 
 def same_signature(ours: str, theirs: str, *, any_case: bool = True) -> bool:
     """Constant-time comparison of two hex signatures. ``theirs`` may hold anything, also non-ASCII text."""
-    candidate = theirs.upper() if any_case else theirs
-    return hmac.compare_digest(ours.encode("ascii"), candidate.encode("utf-8", "surrogatepass"))
+    # Other letters are no hex digits, though some of them turn into such when they are made upper-case.
+    return theirs.isascii() and hmac.compare_digest(ours, theirs.upper() if any_case else theirs)
 
 
 def _unpad(padded: bytes) -> bytes:

@@ -17,7 +17,7 @@ import anyio.to_thread
 from partners.tcec102 import receive as door_steps
 from partners.tcec102.errors import Overloaded, OversizedBody, Refusal, SlowBody
 from partners.tcec102.ports import Route
-from partners.tcec102.receive import Door, InboundCall, Reply, Visit
+from partners.tcec102.receive import Door, InboundCall, Visit
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -68,20 +68,25 @@ class TcecEdge:
             await self._inner(scope, receive, send)
             return
         call = await self._read(scope, receive, route)
-        if call is not None:
-            await _answer(send, await self._serve(call), close=call.problem is not None)
-
-    async def _serve(self, call: InboundCall) -> Reply:
+        if call is None:
+            return
         visit = door_steps.begin(call, self._door)
-        if visit.open and (len(call.body) > INLINE_BYTES or not door_steps.token_is_cached(visit)):
-            await self._in_thread(_proceed_and_work, visit)
-        else:
-            door_steps.proceed(visit)
-            if visit.open and visit.name not in self._door.inline_handlers:
-                await self._in_thread(door_steps.work, visit)
-            else:
-                door_steps.work(visit)
-        return door_steps.finish(visit)
+        waiting = self._without_waiting(visit)
+        if waiting is not None:
+            await self._in_thread(waiting, visit)
+        payload = door_steps.finish(visit).payload
+        await send({"type": "http.response.start", "status": 200, "headers": _response_headers(call, payload)})
+        await send({"type": "http.response.body", "body": payload})
+
+    def _without_waiting(self, visit: Visit) -> Callable[[Visit], None] | None:
+        """Go on as far as nothing waits; returns what is left to do in a thread, None when all is done."""
+        if visit.open and (len(visit.call.body) > INLINE_BYTES or door_steps.may_block(visit)):
+            return _proceed_and_work
+        door_steps.proceed(visit)
+        if visit.open and visit.name not in self._door.inline_handlers:
+            return door_steps.work
+        door_steps.work(visit)
+        return None
 
     async def _in_thread(self, task: Callable[[Visit], None], visit: Visit) -> None:
         if self._is_full():
@@ -97,7 +102,7 @@ class TcecEdge:
     async def _read(self, scope: Scope, receive: Receive, route: Route) -> InboundCall | None:
         """The call, or None when the caller hung up before its body was complete."""
         authorization, length = _headers(scope)
-        remote = scope["client"][0] if scope.get("client") else ""
+        client = scope.get("client")
         body = b""
         problem: Refusal | None = None
         task = self._watch.begin()
@@ -113,7 +118,7 @@ class TcecEdge:
             return None
         finally:
             self._watch.end(task)
-        return InboundCall(route.base, route.interface, body, authorization, remote, problem)
+        return InboundCall(route.base, route.interface, body, authorization, client[0] if client else "", problem)
 
 
 class _HungUpError(Exception):
@@ -134,7 +139,8 @@ class _Watch:
 
     def begin(self) -> asyncio.Task[Any]:
         """The current task begins to read a body."""
-        task, loop = asyncio.current_task(), asyncio.get_running_loop()
+        loop = asyncio.get_running_loop()
+        task = asyncio.current_task(loop)
         if task is None:
             raise RuntimeError("the edge runs inside an asyncio task")
         self._reading[task] = loop.time() + self._seconds
@@ -172,10 +178,13 @@ class _Watch:
 async def _read_body(receive: Receive, length: int, limit: int) -> bytes:
     if length > limit:
         raise OversizedBody
+    message = await receive()
+    if length > 0 and not message.get("more_body", False) and len(message.get("body", b"")) == length:
+        # In one piece, of the announced length: nearly every call.
+        return message["body"]  # type: ignore[no-any-return]  # ASGI's messages are dictionaries
     chunks: list[bytes] = []
     size, more = 0, True
     while more:
-        message = await receive()
         if message["type"] == "http.disconnect":
             raise _HungUpError
         chunks.append(message.get("body", b""))
@@ -183,7 +192,9 @@ async def _read_body(receive: Receive, length: int, limit: int) -> bytes:
         if size > limit:
             raise OversizedBody
         more = message.get("more_body", False)
-    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        if more:
+            message = await receive()
+    return b"".join(chunks)
 
 
 def _proceed_and_work(visit: Visit) -> None:
@@ -202,12 +213,9 @@ def _headers(scope: Scope) -> tuple[str | None, int]:
     return authorization, length
 
 
-async def _answer(send: Send, reply: Reply, *, close: bool) -> None:
-    headers = [_CONTENT_TYPE, (b"content-length", str(len(reply.payload)).encode())]
-    if close:
-        headers.append(_CLOSE)
-    await send({"type": "http.response.start", "status": 200, "headers": headers})
-    await send({"type": "http.response.body", "body": reply.payload})
+def _response_headers(call: InboundCall, payload: bytes) -> list[tuple[bytes, bytes]]:
+    length = (b"content-length", b"%d" % len(payload))
+    return [_CONTENT_TYPE, length] if call.problem is None else [_CONTENT_TYPE, length, _CLOSE]
 
 
 async def _nothing_else(scope: Scope, receive: Receive, send: Send) -> None:

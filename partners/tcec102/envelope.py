@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 import orjson
@@ -44,6 +45,7 @@ _REQUEST_NAMES = {
     KeyStyle.UPPER: REQUEST_MEMBERS,
     KeyStyle.LOWER_CAMEL: tuple(_LOWER[name] for name in REQUEST_MEMBERS),
 }
+_five = itemgetter(*REQUEST_MEMBERS)
 _TEXT_ONLY = {str}
 _RET = re.compile(r"-?[0-9]{1,9}")
 _REPLY_NAMES = {
@@ -199,6 +201,29 @@ def seal_reply(
     return dict(zip(_REPLY_NAMES[options.reply_keys or style], values, strict=True))
 
 
+def success_bytes(
+    body: bytes, keys: KeySet, *, options: EnvelopeOptions = STANDARD_ENVELOPE, style: KeyStyle = KeyStyle.UPPER
+) -> bytes:
+    """``seal_reply`` with Ret 0 and without Msg, as JSON.
+
+    Nearly every answer is one of these as the standard writes it. It is put together from ASCII bytes: as a text it would be decoded,
+    joined, encoded and escaped again, all of its length.
+    """
+    if not _writes_standard(options, style):
+        return orjson.dumps(seal_reply(0, "", body, keys, options=options, style=style))
+    data = crypto.encrypt_ascii(body, keys)
+    signature = crypto.sign_bytes(keys, b"0", data).encode("ascii")
+    return b"".join((b'{"Ret":0,"Msg":"","Data":"', data, b'","Sig":"', signature, b'"}'))
+
+
+def _writes_standard(options: EnvelopeOptions, style: KeyStyle) -> bool:
+    return (
+        (options.reply_keys or style) is KeyStyle.UPPER
+        and options.hex_case_out == "upper"
+        and options.response_signing == RESPONSE_SIGNING
+    )
+
+
 def unsigned_reply(ret: int, msg: str, style: KeyStyle = KeyStyle.UPPER) -> dict[str, Any]:
     """An answer to somebody whose keys we do not know: empty Data, empty Sig (section 7)."""
     return dict(zip(_REPLY_NAMES[style], (ret, msg, "", ""), strict=True))
@@ -273,7 +298,7 @@ def _members(envelope: bytes | Mapping[str, Any]) -> Mapping[str, Any]:
 def _usual(members: Mapping[str, Any]) -> RequestEnvelope | None:
     """The envelope when it is as the standard writes it, five texts, which nearly all are."""
     try:
-        values = [members[name] for name in REQUEST_MEMBERS]
+        values = _five(members)
     except KeyError:
         return None
     return RequestEnvelope(*values) if {*map(type, values)} == _TEXT_ONLY and all(values) else None

@@ -32,7 +32,6 @@ class MalformedBody(ValueError):
 _BOM = "\ufeff"
 _RISKY_ESCAPE = re.compile(r"\\u(?:[dD][89abAB]|0000)")
 _OPTIONS = orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS
-_FLOAT_EXPONENT = re.compile(rb"e[-+]")
 _WHITE = re.compile(r"[ \t\r\n]*")
 
 
@@ -105,11 +104,18 @@ def dumps(body: Any) -> bytes:
         written = orjson.dumps(body, _plain, _OPTIONS)
     except orjson.JSONEncodeError as error:
         raise UnwritableBody("$", str(error.__cause__ or error)) from error
-    # Every float is written with a point or a signed exponent; looking for those costs a tenth of a walk through the body.
-    may_hold_float = b"." in written or _FLOAT_EXPONENT.search(written)
-    if may_hold_float and (path := _float_path(body, "$")):
+    if _may_hold_float(written) and (path := _float_path(body, "$")):
         raise UnwritableBody(path, "a binary float; use Decimal")
     return written
+
+
+def _may_hold_float(written: bytes) -> bool:
+    """Every float is written with a point or a signed exponent. One character is looked for many times faster than two."""
+    return (
+        b"." in written
+        or (b"-" in written and b"e-" in written)
+        or (b"+" in written and b"e+" in written)
+    )  # fmt: skip
 
 
 def decimal_text(number: Decimal) -> str:

@@ -13,6 +13,8 @@ from partners.tcec102.ports import InboundLink, Route
 
 _REPLAY_SWEEP_S = 30.0
 """How often old replay keys are dropped; a walk through a million of them takes a tenth of a second."""
+MAX_ROUTES = 4_096
+"""Paths remembered: about two hundred links with all their interfaces; others are taken apart each time."""
 MAX_ADDRESSES = 10_000
 """Buckets after which those that are full again are forgotten; forgetting one changes nothing for its caller."""
 
@@ -22,7 +24,7 @@ class MemoryLinkDirectory:
 
     def __init__(self, links: Iterable[tuple[str, InboundLink]] = ()) -> None:
         self._table: dict[tuple[str, str], InboundLink] = {}
-        self._bases: frozenset[str] = frozenset()
+        self._routing: tuple[frozenset[str], dict[str, Route]] = (frozenset(), {})
         self.replace(links)
 
     def replace(self, links: Iterable[tuple[str, InboundLink]]) -> None:
@@ -37,17 +39,28 @@ class MemoryLinkDirectory:
             for operator_id in link.operator_ids:
                 if table.setdefault((base, operator_id), link) is not link:
                     raise ConfigurationError(f"two links for {base} and {operator_id}")
-        self._table, self._bases = table, frozenset(base for base, _ in table)
+        self._table, self._routing = table, (frozenset(base for base, _ in table), {})
 
     def resolve(self, path: str) -> Route | None:
         """The route of a path below one of the bases."""
-        head, slash, interface = path.rpartition("/")
-        base = head + slash
-        return Route(base, interface) if base in self._bases else None
+        bases, known = self._routing
+        return known.get(path) or _route(path, bases, known)
 
     def find(self, base: str, operator_id: str) -> InboundLink | None:
         """The link of this base and caller."""
         return self._table.get((base, operator_id))
+
+
+def _route(path: str, bases: frozenset[str], known: dict[str, Route]) -> Route | None:
+    """Take a path apart, and remember it while there is room: callers may invent interface names."""
+    head, slash, interface = path.rpartition("/")
+    base = head + slash
+    if base not in bases:
+        return None
+    route = Route(base, interface)
+    if len(known) < MAX_ROUTES:
+        known[path] = route
+    return route
 
 
 class NoLimit:
@@ -100,8 +113,9 @@ class MemoryReplays:
         self._until: dict[bytes, float] = {}
         self._sweep_at = 0.0
 
-    def is_new(self, key: bytes, keep_s: float) -> bool:
-        """True the first time within ``keep_s`` seconds."""
+    def is_new(self, link_id: str, key: bytes, keep_s: float) -> bool:
+        """True the first time within ``keep_s`` seconds; the key is unique over all links."""
+        del link_id
         now = self._now()
         with self._lock:
             if now >= self._sweep_at:

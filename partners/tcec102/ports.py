@@ -115,9 +115,9 @@ class RateLimiter(Protocol):
 
 
 class ReplayMemory(Protocol):
-    """Which signed texts have come lately. Called only for links that refuse replays."""
+    """Which signed texts have come lately. Called only for links that refuse replays, and never on an event loop: it may block."""
 
-    def is_new(self, key: bytes, keep_s: float) -> bool:
+    def is_new(self, link_id: str, key: bytes, keep_s: float) -> bool:
         """True the first time within ``keep_s`` seconds, and remember it; one step, so that of two at once one is new."""
         ...  # pragma: no cover
 

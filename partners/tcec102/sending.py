@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import ssl
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple, Protocol
 
 import requests
@@ -17,6 +18,8 @@ MAX_REPLY_BYTES = 16 * 1024 * 1024
 """A page of 200 stations with all their connectors is about 1 MB encrypted."""
 _CHUNK_BYTES = 64 * 1024
 _NEVER_SENT = frozenset({"NewConnectionError", "NameResolutionError", "ConnectTimeoutError"})
+_NO_TUNNEL = "Tunnel connection failed"
+"""How `http.client` says that a proxy refused CONNECT."""
 
 
 class Limits(NamedTuple):
@@ -128,7 +131,7 @@ class Sending:
         """
         try:
             self._send(http)
-        except (requests.ConnectTimeout, requests.exceptions.SSLError, requests.exceptions.ProxyError) as error:
+        except requests.ConnectTimeout as error:
             raise self._failed(ConnectFailed, error) from error
         except (requests.Timeout, ReadTimeoutError, _SlowReplyError) as error:
             raise self._failed(TimedOut, error) from error
@@ -182,6 +185,21 @@ class _SlowReplyError(Exception):
 
 
 def _never_sent(error: requests.ConnectionError) -> bool:
-    """Did it fail before a connection stood? requests hides that in the first argument of its exception."""
-    reason = getattr(error.args[0], "reason", None) if error.args else None
-    return type(reason).__name__ in _NEVER_SENT
+    """Did it fail before a connection stood? The exceptions of requests only tell by what lies inside them.
+
+    Neither `ProxyError` nor `SSLError` alone proves it: urllib3 says so too of a line that breaks after the request.
+    """
+    causes = list(_causes(error))
+    if any(type(one).__name__ in _NEVER_SENT for one in causes):
+        return True
+    if any(isinstance(one, ssl.SSLEOFError | ssl.SSLZeroReturnError) for one in causes):
+        return False
+    return any(isinstance(one, ssl.SSLError) or _NO_TUNNEL in str(one) for one in causes)
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    yield error
+    inside = (getattr(error, "reason", None), getattr(error, "original_error", None), *error.args)
+    for one in inside:
+        if isinstance(one, BaseException):
+            yield from _causes(one)

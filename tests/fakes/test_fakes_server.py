@@ -86,6 +86,19 @@ def test_a_fault_that_closes_the_connection(kind: str, processed: bool) -> None:
         assert fake.received()[0]["accepted"] is processed
 
 
+def test_an_answer_torn_in_the_middle_was_processed_all_the_same() -> None:
+    with Echo(faults=[{"kind": "close_body"}]) as fake:
+        with pytest.raises((requests.exceptions.ChunkedEncodingError, requests.ConnectionError)):
+            post(f"{fake.url}/x", b"hi")
+        assert fake.received()[0]["accepted"]
+
+
+def test_an_answer_sent_twice_stands_twice_on_the_wire() -> None:
+    with Echo(faults=[{"kind": "twice"}]) as fake, socket.create_connection(("127.0.0.1", fake.port), 5) as caller:
+        caller.sendall(b"POST /x HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 2\r\n\r\nhi")
+        assert b"".join(iter(lambda: caller.recv(4096), b"")).count(b'"got":"hi"') == 2
+
+
 def test_hang_outlasts_the_caller_and_does_not_delay_the_end() -> None:
     begun = time.monotonic()
     with Echo(faults=[{"kind": "hang", "value": 60}]) as fake, pytest.raises(requests.Timeout):

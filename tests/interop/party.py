@@ -72,6 +72,7 @@ class Caller:
 
     def __init__(self, own_id: str, base_url: str, issued: Secrets) -> None:
         self._own_id = own_id
+        self.base_url = base_url
         self._at = urlsplit(base_url.rstrip("/"))
         self._issued = issued
         self._token = ""
@@ -149,6 +150,11 @@ class Server:
         with self._lock:
             return [body for name, body in self.received if name == interface and body.get("StartChargeSeq") == seq]
 
+    def bodies_of(self, interface: str) -> list[Json]:
+        """Everything that came by this interface, oldest first."""
+        with self._lock:
+            return [body for name, body in self.received if name == interface]
+
     def wait(self, interface: str, seq: str, seconds: float = 60) -> Json:
         """The newest push of this interface about an order."""
         until = time.monotonic() + seconds
@@ -203,6 +209,8 @@ class Server:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True
+            wbufsize = -1  # one write per answer: two would wait for the delayed ACK of the first
 
             def do_POST(self) -> None:
                 raw = self.rfile.read(int(self.headers["Content-Length"]))

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
 
 from tests.e2e.operator_file import OPERATOR
+from tests.e2e.programs import post
 from tests.e2e.stage import Stage
 from tests.interop.conftest import Connect
-from tests.interop.party import Caller, Json, Secrets, Server
+from tests.interop.party import CHINA_TIME, Caller, Json, NotAsAgreed, Secrets, Server
 
 MSP = "MA5INTER1"
 HUB_ISSUED = Secrets("hub-operator-key-1", "hubDataSecret001", "hubInitVector001", "hubSignSecret0001")
@@ -25,25 +27,49 @@ def confirmed(body: Json) -> Json:
     return {"StartChargeSeq": body["StartChargeSeq"], "ConnectorID": body["ConnectorID"], "ConfirmResult": 0}
 
 
+def agreed(body: Json) -> Json:
+    """A statement whose own figures are right is never contested here."""
+    orders = body["ChargeOrders"]
+    sums = body["OrderCount"], body["TotalOrderPower"], body["TotalOrderMoney"]
+    parts = (sum(Decimal(one[name]) for one in orders) for name in ("TotalPower", "TotalMoney"))
+    if sums != (len(orders), *parts):
+        raise NotAsAgreed(f"sums {sums}")
+    named = {name: body[name] for name in ("CheckOrderSeq", "StartTime", "EndTime")}
+    return named | {"TotalDisputeOrder": 0, "TotalDisputePower": 0, "TotalDisputeMoney": 0, "DisputeOrders": []}
+
+
 PUSHES = {
     "notification_stationStatus": lambda _body: {"Status": 0},
     "notification_start_charge_result": received,
     "notification_equip_charge_status": received,
     "notification_stop_charge_result": received,
     "notification_charge_order_info": confirmed,
+    "check_charge_orders": agreed,
 }
 
 
-def listed(hub: Caller) -> list[str]:
-    """Every connector the hub lists, page by page."""
-    found, page_no = [], 1
+def station_of(hub: Caller, connector: str) -> str:
+    """The station that lists this connector, page by page."""
+    page_no = 1
     while True:
         page = hub.call("query_stations_info", {"LastQueryTime": "", "PageNo": page_no, "PageSize": 1})
         for station in page["StationInfos"]:
-            found += [one["ConnectorID"] for pile in station["EquipmentInfos"] for one in pile["ConnectorInfos"]]
-        if page_no >= page["PageCount"]:
-            return found
+            piles = station["EquipmentInfos"]
+            if connector in [one["ConnectorID"] for pile in piles for one in pile["ConnectorInfos"]]:
+                return str(station["StationID"])
+        assert page_no < page["PageCount"], f"{connector} is not listed"
         page_no += 1
+
+
+def look_at(hub: Caller, station: str, connector: str) -> None:
+    """Its live status, and its energy of the last days."""
+    (found,) = hub.call("query_station_status", {"StationIDs": [station, "nowhere"]})["StationStatusInfos"]
+    states = {one["ConnectorID"]: one["Status"] for one in found["ConnectorStatusInfos"]}
+    assert (found["StationID"], states[connector]) == (station, 2)
+    asked = {"StationID": station, "StartTime": "2026-03-01", "EndTime": "2026-03-02"}
+    stats = hub.call("query_station_stats", asked)["StationStats"]
+    piles = stats["EquipmentStatsInfos"]
+    assert stats["StationElectricity"] == sum(one["EquipmentElectricity"] for one in piles)
 
 
 def check_bill(order: Json, policy: Json) -> None:
@@ -62,7 +88,8 @@ def test_a_whole_session_from_token_to_bill(stage: Stage, connect: Connect) -> N
         hub = Caller(MSP, connect("independent", MSP, HUB_ISSUED, OWN_ISSUED, pushes.base_url), HUB_ISSUED)
         connector = stage.free_connector()
         stage.plug(connector)
-        assert connector in listed(hub)
+        station = station_of(hub, connector)
+        look_at(hub, station, connector)
         ready = hub.call("query_equip_auth", {"EquipAuthSeq": SEQ, "ConnectorID": connector})
         assert (ready["SuccStat"], ready["FailReason"]) == (0, 0)
         policy = hub.call("query_equip_business_policy", {"EquipBizSeq": SEQ, "ConnectorID": connector})
@@ -89,16 +116,29 @@ def test_a_whole_session_from_token_to_bill(stage: Stage, connect: Connect) -> N
         assert hub.call("query_equip_charge_status", {"StartChargeSeq": SEQ})["StartChargeSeqStat"] == 4
         stage.until("the hub has noted the confirmation", lambda: stage.order_state(SEQ) == "settled")
         assert pushes.bodies("notification_charge_order_info", SEQ) == [order]
+        told = pushes.bodies_of("notification_stationStatus")
+        states = [one["ConnectorStatusInfo"]["Status"] for one in told if connector in str(one)]
+        assert (states[0], 3 in states) == (2, True)
+        day = f"{stage.clock.now().astimezone(CHINA_TIME) - timedelta(days=1):%Y-%m-%d}"
+        made = post(f"{stage.web_url}/api/console/v1/statements", {"link": "independent", "day": day}, bearer(stage))
+        assert made.status_code == 201, made.text
+        stage.until("the statement is answered", lambda: statement_state(stage, "independent") == "answered")
+        assert pushes.bodies_of("check_charge_orders")[-1]["StartTime"] == f"{day} 00:00:00"
         assert pushes.refused == []
+        refusals(hub)
 
 
-def test_the_independent_party_is_refused_with_a_wrong_key_and_an_unknown_interface(
-    stage: Stage, connect: Connect
-) -> None:
-    url = connect("independent-2", "MA5INTER2", HUB_ISSUED, OWN_ISSUED, "http://127.0.0.1:9/evcs/v2/")
-    hub = Caller("MA5INTER2", url, HUB_ISSUED)
-    hub.call("query_stations_info", {"PageNo": 1, "PageSize": 1})
+def refusals(hub: Caller) -> None:
+    """What is not served is 4004 in a signed answer; a wrong key is refused in one that is signed with the right one."""
     assert hub.raw("query_nothing", {})["Ret"] == 4004
     wrong = Secrets(HUB_ISSUED.operator, HUB_ISSUED.data, HUB_ISSUED.iv, "another-sig-secret")
-    with pytest.raises(AssertionError, match="signature"):
-        Caller("MA5INTER2", url, wrong).raw("query_token", {})
+    with pytest.raises(NotAsAgreed, match="signature"):
+        Caller(MSP, hub.base_url, wrong).raw("query_token", {})
+
+
+def bearer(stage: Stage) -> dict[str, str]:
+    return {"Authorization": f"Bearer {stage.token}"}
+
+
+def statement_state(stage: Stage, link: str) -> str:
+    return str(stage.console(f"statements?link={link}")["items"][0]["state"])

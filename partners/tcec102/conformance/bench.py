@@ -16,7 +16,7 @@ from partners.tcec102.conformance.seen import Seen
 from partners.tcec102.conformance.target import Target
 from partners.tcec102.contract import Contract
 from partners.tcec102.errors import RET_BUSY, TransportError
-from partners.tcec102.sending import Limits, Sending, ThreadSessions
+from partners.tcec102.sending import HttpPost, Limits, Sending, ThreadSessions
 from partners.tcec102.timestamps import SeqCounter
 
 BUSY_PAUSES_S = (0.2, 1.0, 3.0)
@@ -50,6 +50,7 @@ class Bench:
         listener: PushListener | None = None,
         limits: Limits = Limits(5.0, 20.0, 30.0),  # noqa: B008 - a constant tuple
         verify_tls: bool = True,
+        http: HttpPost | None = None,
     ) -> None:
         self.target = target
         self.base_url = base_url.rstrip("/")
@@ -60,13 +61,14 @@ class Bench:
         self.learned = Learned()
         self._limits = limits
         self._verify_tls = verify_tls
-        self._http = ThreadSessions()
+        self._own = ThreadSessions()
+        self._http = http or self._own
         self._seq = SeqCounter(clock)
         self._numbers = count(1)
 
     def close(self) -> None:
         """Close the connections."""
-        self._http.close()
+        self._own.close()
 
     # -- sending
 

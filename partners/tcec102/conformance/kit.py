@@ -15,6 +15,7 @@ from partners.tcec102.conformance.target import Target
 from partners.tcec102.conformance.tokens import several_tokens_check, token_checks
 from partners.tcec102.conformance.tolerating import tolerance_checks
 from partners.tcec102.contract import Contract
+from partners.tcec102.sending import HttpPost
 
 Progress = Callable[[Result], None]
 
@@ -33,16 +34,18 @@ def examine(
     clock: Clock | None = None,
     listener: PushListener | None = None,
     verify_tls: bool = True,
+    http: HttpPost | None = None,
     progress: Progress = lambda _result: None,
 ) -> Report:
     """Examine one implementation.
 
     :param base_url: its address up to and including the version segment.
     :param listener: where an examined CPO pushes to.
+    :param http: how to send; without it over connections of our own.
     :param progress: told each result as it comes.
     """
     contract, clock = contract or Contract.standard(), clock or SystemClock()
-    bench = Bench(target, base_url, contract, clock, listener=listener, verify_tls=verify_tls)
+    bench = Bench(target, base_url, contract, clock, listener=listener, verify_tls=verify_tls, http=http)
     results: list[Result] = []
     statuses: dict[str, Status] = {}
     started_at = clock.now()

@@ -112,6 +112,8 @@ def _handler(name: str) -> Handler:
 def _handler_class(door: Door, keep: Callable[[str, bytes], None]) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True
+        wbufsize = -1  # one write per answer: two would wait for the delayed ACK of the first
         timeout = 30
 
         def do_POST(self) -> None:

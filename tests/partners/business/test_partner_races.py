@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from threading import Barrier
 from typing import Any
 
@@ -113,3 +114,23 @@ def test_a_token_of_one_process_is_good_at_the_other(world: World, processes: li
     processes[1].token = issued
     answer = processes[1].ask(world, ("query_station_status", {"StationIDs": ["S0001"]}), Barrier(1))
     assert len(answer["StationStatusInfos"]) == 1
+
+
+def test_one_signed_text_at_two_processes_is_taken_once(world: World, processes: list[Process], tmp_path: Path) -> None:
+    path = tmp_path / "once.yaml"
+    head = "{id: once, version: '1', display_name: {zh: 一次, en: once}, status: partial, extends: textbook, "
+    path.write_text(f"{head}envelope: {{max_skew_s: 600, refuse_replays: true}}}}", "utf-8")
+    world.link(profile=str(path))
+    for one in processes:
+        one.room.book.refresh()
+    barrier = Barrier(len(processes) * 3)
+
+    def send(process: Process) -> int:
+        caller = Caller(world)
+        caller.door, caller.token = process.door, process.token
+        barrier.wait(10)
+        return int(caller.send("query_station_status", {"StationIDs": ["1"]})["Ret"])
+
+    with ThreadPoolExecutor(barrier.parties) as pool:
+        results = sorted(pool.map(send, processes * 3))
+    assert results == [0] + [4003] * 5

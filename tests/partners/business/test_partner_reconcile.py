@@ -15,6 +15,7 @@ from charging_core.events import record_event
 from charging_core.orders.snapshot import order_snapshot
 from charging_core.tariffs.periods import RateClass
 from partners.fake.faults import Fault
+from partners.fake.platform import Judgement
 from partners.profiles.schema import DailyStatement
 from partners.reconcile import disputes
 from partners.reconcile.judging import answer_problems
@@ -250,6 +251,38 @@ def contested_bill(world: World) -> str:
     return seq
 
 
+@pytest.mark.parametrize(
+    ("item", "kept"),
+    [
+        ({"TotalPower": Decimal("30.123456")}, ("30.1235", 2)),
+        ({"TotalPower": Decimal("1E+15")}, ("100000000.0000", 2)),
+        ({"DisputeReason": 10**12}, ("30.5000", None)),
+    ],
+)
+def test_a_difference_in_absurd_figures_is_a_case_all_the_same(
+    world: World, monkeypatch: pytest.MonkeyPatch, item: dict[str, Any], kept: tuple[str, int | None]
+) -> None:
+    world.link()
+    seq = world.play()
+    world.deliver()
+    right = world.fake.books.reconcile
+    contested = {"StartChargeSeq": seq, "TotalPower": Decimal("30.5"), "TotalMoney": Decimal(1), "DisputeReason": 2}
+    sums = {"TotalDisputeOrder": 1, "TotalDisputePower": Decimal(0), "TotalDisputeMoney": Decimal(0)}
+
+    def lying(body: dict[str, Any]) -> Judgement:
+        return Judgement((right(body).data or {}) | sums | {"DisputeOrders": [contested | item]})
+
+    monkeypatch.setattr(world.fake.books, "reconcile", lying)
+    world.clock.advance(timedelta(days=1))
+    assert StatementSweep(world.db, world.clock, world.room.book).run(world.clock.now()) == 1
+    world.deliver()
+    with world.db.read(world.tenant) as session:
+        (case,) = session.query(PartnerDispute).all()
+        (statement,) = session.query(PartnerStatement).all()
+    assert (case.their_kwh, case.reason_code) == kept
+    assert (statement.state, len(statement.answer["problems"])) == ("answered", 2)
+
+
 def test_explained_then_pushed_again_and_accepted(world: World) -> None:
     seq = contested_bill(world)
     case = the_dispute(world)
@@ -330,6 +363,9 @@ def test_a_day_is_stated_by_hand_once(world: World) -> None:
     link = world.link()
     world.play()
     day = Day(date(2026, 3, 2))
+    with world.db.session(world.tenant) as session, pytest.raises(InvalidInput, match="尚未结束"):
+        state_day(session, world.clock, link, day)
+    world.clock.advance(timedelta(days=1))
     with world.db.session(world.tenant) as session:
         assert state_day(session, world.clock, link, day) is not None
     with world.db.session(world.tenant) as session:

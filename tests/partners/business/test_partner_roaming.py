@@ -15,6 +15,7 @@ from charging_core.errors import Conflict, NotFound
 from partners.errors import RoamingFailed
 from partners.fake.faults import Fault
 from partners.fake.operator import ForeignCharge
+from partners.roaming import mirror
 from partners.roaming.model import RoamingConnector, RoamingStation, UnclaimedBill
 from partners.roaming.orders import RoamingStart, next_step
 from partners.roaming.state import FINAL_STATES, TABLE, Happened, RoamingState, advance
@@ -337,3 +338,45 @@ def test_orders_of_another_link_are_out_of_reach(world: World, away: Abroad) -> 
 def test_a_wish_needs_a_connector_of_the_mirror(world: World, away: Abroad) -> None:
     with pytest.raises(NotFound):
         world.room.roaming.start(away.link, RoamingStart(connector_id="unknown"))
+
+
+def test_the_same_wish_twice_starts_one_charge(away: Abroad) -> None:
+    first, again = away.start(request_id="desk-1"), away.start(request_id="desk-1")
+    assert (again.id, again.start_charge_seq) == (first.id, first.start_charge_seq)
+    assert away.start(request_id="desk-2").id != first.id
+    assert away.calls("query_start_charge") == 2
+
+
+def test_dialects_of_pushed_stations_and_prices_are_taken(away: Abroad) -> None:
+    """11.15: one station with its equipment, and its prices; prices of a station that we do not know are ignored."""
+    page = away.fake.station_info("770001")
+    changed = page | {"StationName": "新站名"}
+    assert (away.fake.call("notification_stationInfo", {"StationInfo": changed}).data or {})["Status"] == 0
+    period = {"StartTime": "00:00", "EndTime": "24:00", "ElectricityFee": Decimal("0.8000")}
+    fees = {
+        "OperatorID": page["OperatorID"],
+        "ChargeFeeDetail": [period | {"ServiceFee": Decimal(0), "EquipmentType": 3}],
+    }
+    told = [
+        (away.fake.call("notification_stationFee", {"StationFee": fees | {"StationID": station}}).data or {})["Status"]
+        for station in ("770001", "nowhere")
+    ]
+    assert told == [0, 1]
+    with away.world.db.read(away.world.tenant) as session:
+        kept = session.query(RoamingStation).filter(RoamingStation.station_id == "770001").one()
+        assert (kept.name, (kept.fees or {})["ChargeFeeDetail"][0]["EndTime"]) == ("新站名", "24:00")
+
+
+def test_a_server_that_announces_pages_for_ever_is_left_at_the_cap(
+    away: Abroad, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mirror, "MOST_PAGES", 4)
+    one = away.fake.station_info("770001")
+    monkeypatch.setattr(
+        away.fake,
+        "_stations_info",
+        lambda body: {"PageNo": body["PageNo"], "PageCount": 10**6, "ItemSize": 10**6, "StationInfos": [one]},
+    )
+    before = away.calls("query_stations_info")
+    assert away.world.room.mirror.sync(away.link).stations == 1
+    assert away.calls("query_stations_info") - before == 4

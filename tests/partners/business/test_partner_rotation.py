@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
-import shutil
-import ssl
-import subprocess
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
+from threading import Lock, Semaphore
 from typing import Any
 
 import pytest
-import requests
 from pydantic import SecretStr, ValidationError
 from sqlalchemy import select
 
 from charging_core.stations.model import Connector, ConnectorState
 from charging_core.stations.status import observe
-from partners.errors import LinkInvalid
+from partners.calling import call_in_turn
+from partners.fake.caller import HubCaller
+from partners.fake.httpd import Reply, Request
 from partners.fake.wire import Keys
 from partners.model import PartnerLink
 from partners.specs import PartnerLinkSpec
-from partners.tcec102.sending import new_session
-from tests.partners.business.conftest import OUR_KEYS, THEIR_KEYS, World, link_spec
+from tests.partners.business.conftest import OUR_KEYS, THEIR_KEYS, World
 from worker.api import State
 from worker.model import DestinationState
 
@@ -157,106 +151,55 @@ def test_a_wrong_choice_of_environments_is_refused(changes: dict[str, Any]) -> N
         PartnerLinkSpec.model_validate(both_environments("test") | changes)
 
 
-# ------------------------------------------------------------------------------------------------------ the way out
+def test_no_message_fails_while_both_sets_change_under_traffic(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Four senders of ours and two of theirs go on without a pause; everybody changes at a moment of his own."""
+    switch = world.clock.now() + timedelta(minutes=10)
+    world.link(keys=scheduled(world, switch))
+    turnstile = Lock()
+    answer = world.fake.answer
 
+    def one_by_one(request: Request) -> Reply:
+        with turnstile:  # so that their set changes between two requests, not inside one
+            return answer(request)
 
-@contextmanager
-def serving(handler: type[BaseHTTPRequestHandler], context: ssl.SSLContext | None = None) -> Iterator[int]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    server.daemon_threads = True
-    if context is not None:
-        server.socket = context.wrap_socket(server.socket, server_side=True)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    yield server.server_port
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    monkeypatch.setattr(world.fake._server, "answer", one_by_one)
+    progress = Semaphore(0)
 
+    def pushing(_: int) -> list[int]:
+        results = []
+        for _number in range(24):
+            clients = world.room.clients.in_turn(world.room.book.by_slug(world.tenant, "demo-partner"))
+            body = {"ConnectorStatusInfo": {"ConnectorID": world.connector, "Status": 1}}
+            results.append(call_in_turn(clients, STATUS, body).ret)
+            progress.release()
+        return results
 
-def test_a_link_with_a_proxy_goes_out_through_it_and_the_others_do_not(world: World) -> None:
-    seen: list[str] = []
+    def asking(change_at: int) -> list[int | None]:
+        config = world.fake.link.model_copy()
+        caller, results = HubCaller(config, world.clock), []
+        for number in range(24):
+            if number == change_at:
+                config.hub_keys = Keys(**NEXT_KEYS)
+                caller.forget_token()
+            results.append(caller.call("query_stations_info", {"PageNo": 1}).ret)
+        return results
 
-    class Proxy(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            seen.append(self.path)
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            headers = {name: self.headers[name] for name in ("Content-Type", "Authorization") if name in self.headers}
-            with new_session() as http:
-                answer = http.post(self.path, data=body, headers=headers, timeout=5)
-            self.send_response(answer.status_code)
-            self.send_header("Content-Length", str(len(answer.content)))
-            self.end_headers()
-            self.wfile.write(answer.content)
+    def after(count: int) -> None:
+        for _ in range(count):
+            progress.acquire(timeout=20)
 
-        def log_message(self, *args: Any) -> None:
-            """Quiet."""
-
-    with serving(Proxy) as port:
-        world.link(proxy=f"http://127.0.0.1:{port}")
-        push(world, 1)
-        assert [path.rpartition("/")[2] for path in seen] == ["query_token", STATUS]
-        world.link()
-        push(world, 2)
-    assert len(seen) == 2
-    assert [row.state for row in world.deliveries(STATUS)] == [State.DELIVERED] * 2
-
-
-def test_a_proxy_with_a_password_in_clear_is_refused() -> None:
-    with pytest.raises(ValidationError):
-        link_spec(proxy="http://user:secret@proxy:3128")
-
-
-@pytest.fixture(scope="module")
-def pem(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """A certificate for both sides, signed by itself."""
-    folder = tmp_path_factory.mktemp("pem")
-    files = {"cert": str(folder / "cert.pem"), "key": str(folder / "key.pem")}
-    openssl = shutil.which("openssl")
-    assert openssl, "the openssl program makes the test's certificate"
-    command = [
-        openssl,
-        "req",
-        "-x509",
-        "-newkey",
-        "ec",
-        "-pkeyopt",
-        "ec_paramgen_curve:prime256v1",
-        "-nodes",
-        "-days",
-        "2",
-    ]
-    subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"]
-    subprocess.run(
-        [*command, *subject, "-keyout", files["key"], "-out", files["cert"]], check=True, capture_output=True
-    )
-    return files
-
-
-def test_our_certificate_is_shown_to_a_partner_that_wants_it(pem: dict[str, str]) -> None:
-    class Door(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            self.send_response(204)
-            self.end_headers()
-
-        def log_message(self, *args: Any) -> None:
-            """Quiet."""
-
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(pem["cert"], pem["key"])
-    context.load_verify_locations(pem["cert"])
-    context.verify_mode = ssl.CERT_REQUIRED
-    with serving(Door, context) as port:
-        url = f"https://127.0.0.1:{port}/"
-        with new_session(certificate=(pem["cert"], pem["key"])) as http:
-            assert http.post(url, data=b"", verify=pem["cert"], timeout=5).status_code == 204
-        with new_session() as http, pytest.raises(requests.ConnectionError):
-            http.post(url, data=b"", verify=pem["cert"], timeout=5)
-
-
-def test_a_certificate_that_is_not_there_is_refused_when_the_link_is_saved(world: World, pem: dict[str, str]) -> None:
-    link = world.link(client_certificate=pem)
-    assert link.egress.certificate == (pem["cert"], pem["key"])
-    missing = {"cert": str(Path(pem["cert"]).with_name("absent.pem")), "key": pem["key"]}
-    with pytest.raises(LinkInvalid, match="absent"):
-        world.link(client_certificate=missing)
+    # Our new inbound set is declared before anybody begins: a partner cannot use what it does not have.
+    ours = {"inbound": secret(NEXT_KEYS), "inbound_previous": secret(OUR_KEYS) | {"until": switch + timedelta(days=1)}}
+    world.link(keys=scheduled(world, switch) | ours)
+    with ThreadPoolExecutor(6) as pool:
+        pushes = [pool.submit(pushing, number) for number in range(4)]
+        asked = [pool.submit(asking, change_at) for change_at in (8, 16)]
+        after(20)
+        with turnstile:  # they change early …
+            world.fake.link.keys = Keys(**NEXT_KEYS)
+            world.fake.tokens.forget()
+        after(30)
+        world.clock.advance(timedelta(minutes=10))  # … we at the hour
+    assert [future.result() for future in pushes] == [[0] * 24] * 4
+    assert [future.result() for future in asked] == [[0] * 24] * 2
+    world.room.clients.close()

@@ -13,10 +13,13 @@ from charging_core.ids import new_id
 from charging_core.stations.model import Connector, ConnectorState, Pile, Station
 from charging_core.stations.snapshot import station_snapshot
 from charging_core.tariffs.model import Tariff, TariffVersion
+from partners.asking import Asked
 from partners.documents import LIVE, station_documents, surroundings
+from partners.inbound_stations import StationBodies
 from partners.sweep import ChargeStatusSweep
 from tests.partners.business.conftest import PARTNER, World
 from tests.partners.business.statements import statements
+from tests.support.seed import seed_operator
 
 SEQ = f"{PARTNER}260302080000000001"
 
@@ -81,13 +84,15 @@ def asked(world: World, interface: str, body: dict[str, Any]) -> tuple[dict[str,
 
 
 @pytest.mark.parametrize("number", [1, 49])
-def test_status_of_50_stations_costs_three_statements(world: World, number: int) -> None:
+def test_status_of_50_stations_costs_one_statement_when_nothing_has_changed(world: World, number: int) -> None:
     world.link()
     add_stations(world, number)
     wanted = {"StationIDs": ["S0001", *(f"E{one:04d}" for one in range(number))]}
     answer, cost = asked(world, "query_station_status", wanted)
+    again, warm = asked(world, "query_station_status", wanted)
     assert len(answer["StationStatusInfos"]) == number + 1
-    assert cost == 3  # stations, their piles, their connectors
+    assert again == answer
+    assert (cost, warm) == (4, 1)  # stamps; stations, their piles, their connectors
 
 
 def test_status_under_derived_ids_loads_only_the_equipment_asked_for(world: World, tmp_path: Any) -> None:
@@ -98,7 +103,7 @@ def test_status_under_derived_ids_loads_only_the_equipment_asked_for(world: Worl
     add_stations(world, 12)
     answer, cost = asked(world, "query_station_status", {"StationIDs": ["E0003".rjust(20, "0")]})
     assert len(answer["StationStatusInfos"][0]["ConnectorStatusInfos"]) == 4
-    assert cost == 4  # one more: the stations whose ids are derived
+    assert cost == 5  # one more: the stations whose ids are derived
 
 
 def test_a_page_of_stations_costs_the_same_however_long_it_is(world: World) -> None:
@@ -109,7 +114,7 @@ def test_a_page_of_stations_costs_the_same_however_long_it_is(world: World) -> N
     again, warm = asked(world, "query_stations_info", {"PageSize": 100})
     assert (len(short["StationInfos"]), len(long["StationInfos"])) == (2, 21)
     assert long == again
-    assert (cold_short, cold_long, warm) == (6, 6, 4)
+    assert (cold_short, cold_long, warm) == (6, 6, 3)
 
 
 def test_the_documents_of_many_stations_are_those_of_the_core(world: World) -> None:
@@ -162,3 +167,42 @@ def test_a_sweep_holds_the_writer_for_the_ledger_only(world: World) -> None:
     assert len(reads) <= 5
     first_write = next(number for number, text in enumerate(seen) if text.startswith("INSERT"))
     assert not [text for text in seen[first_write:] if "charge_order" in text]
+
+
+def test_a_station_is_serialised_once_and_again_when_it_its_tariff_or_its_link_changes(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.link()
+    made: list[str] = []
+    whole = StationBodies._piece
+
+    def counted(self: StationBodies, ask: Asked, document: dict[str, Any]) -> Any:
+        made.append(document["name"])
+        return whole(self, ask, document)
+
+    monkeypatch.setattr(StationBodies, "_piece", counted)
+    for _ in range(3):
+        world.ask("query_stations_info", {})
+    assert made == ["西湖示范站"]
+    with world.db.session(world.tenant) as session:
+        station = session.query(Station).one()
+        station.name, station.version = "新名", station.version + 1
+    (told,) = world.ask("query_stations_info", {})["StationInfos"]
+    assert (told["StationName"], made[-1]) == ("新名", "新名")
+    world.link(name="另一名称")
+    world.ask("query_stations_info", {})
+    assert len(made) == 3
+
+
+def test_stations_of_another_tenant_are_not_on_the_page(world: World) -> None:
+    seed_operator(world.db, world.clock.now(), tenant_id="other", number=2)
+    world.link()
+    answer = world.ask("query_stations_info", {"PageSize": 100})
+    assert (answer["ItemSize"], [one["OperatorID"] for one in answer["StationInfos"]]) == (1, ["MA5TEST01"])
+
+
+def test_a_page_beyond_the_end_is_empty_and_still_tells_the_number(world: World) -> None:
+    world.link()
+    for number in (2, 10**12):
+        answer = world.ask("query_stations_info", {"PageNo": number})
+        assert (answer["PageNo"], answer["PageCount"], answer["ItemSize"], answer["StationInfos"]) == (number, 1, 1, [])

@@ -211,7 +211,7 @@ def with_numbers(style: str, places: int) -> Profile:
     return build_profile(HEAD | {"extends": "textbook", "numbers": numbers})
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(lines=LINES, places=st.sampled_from([2, 3, 4]), style=st.sampled_from(["number", "string"]))
 def test_in_every_rendering_the_totals_are_the_sums_of_the_details(
     lines: list[tuple[Decimal, Decimal, Decimal]], places: int, style: str

@@ -72,6 +72,8 @@ class Partner:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True
+            wbufsize = -1  # one write per answer: two would wait for the delayed ACK of the first
 
             def do_POST(self) -> None:
                 raw = self.rfile.read(int(self.headers["Content-Length"]))
@@ -347,6 +349,7 @@ def test_an_answer_that_drips_is_ended_by_the_total_time(partner: Partner, clien
         try:
             while not partner.release.wait(0.02):
                 handler.wfile.write(b"x")
+                handler.wfile.flush()
         except OSError:
             handler.close_connection = True
 

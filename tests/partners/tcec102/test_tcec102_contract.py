@@ -280,7 +280,7 @@ ANY_JSON = st.recursive(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(body=ANY_JSON, lenient=st.booleans())
 def test_any_json_is_read_or_refused(body: Any, lenient: bool) -> None:
     options = BodyOptions.lenient() if lenient else BodyOptions()
@@ -346,7 +346,7 @@ def test_outgoing_bodies_may_echo_foreign_ids_but_not_lack_members(contract: Con
     assert [item.field for item in schema.check_outgoing(renamed)] == ["TotalSeviceMoney"]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(st.integers(0, 10**12), st.integers(0, 4))
 def test_written_decimals_read_back_equal(units: int, places: int) -> None:
     price = Decimal(units).scaleb(-places)

@@ -244,9 +244,13 @@ def test_a_body_that_never_ends_is_refused_in_time(make_door: MakeDoor, call_for
     assert ret_of(exchange(edge, call_for("query_stop_charge", STOP), pieces)) == 4003
 
 
-def test_nobody_is_answered_who_hung_up(make_door: MakeDoor, call_for: CallFor, sink: MemorySink) -> None:
-    pieces = [piece(b"{", more=True), {"type": "http.disconnect"}]
-    assert exchange(TcecEdge(make_door()), call_for("query_stop_charge", STOP), pieces) == []
+@pytest.mark.parametrize(("begun", "length"), [([b"{"], None), ([], None), ([], b"0"), ([], b"300")])
+def test_nobody_is_answered_who_hung_up(
+    make_door: MakeDoor, call_for: CallFor, sink: MemorySink, begun: list[bytes], length: bytes | None
+) -> None:
+    pieces = [*(piece(one, more=True) for one in begun), {"type": "http.disconnect"}]
+    headers = None if length is None else [(b"content-length", length)]
+    assert exchange(TcecEdge(make_door()), call_for("query_stop_charge", STOP), pieces, headers) == []
     assert not sink.exchanges
 
 

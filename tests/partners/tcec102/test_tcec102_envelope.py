@@ -254,7 +254,7 @@ VALUES = st.recursive(
 BODIES = st.dictionaries(TEXTS, VALUES, max_size=6)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(BODIES)
 def test_any_body_survives_the_round_trip(body: dict[str, Any]) -> None:
     raw = orjson.dumps(sealed(body))
@@ -263,7 +263,7 @@ def test_any_body_survives_the_round_trip(body: dict[str, Any]) -> None:
     assert envelope.open_reply(reply, KEYS).body == body
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(st.data())
 def test_a_mutated_envelope_is_refused_or_means_the_same(data: st.DataObject) -> None:
     raw = bytearray(orjson.dumps(sealed()))
@@ -288,7 +288,7 @@ def test_a_mutated_envelope_is_refused_or_means_the_same(data: st.DataObject) ->
     assert parsed.operator_id + parsed.data + parsed.timestamp + parsed.seq == "".join(list(sealed().values())[:4])
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(st.binary(max_size=200))
 def test_arbitrary_bytes_raise_only_declared_errors(raw: bytes) -> None:
     with pytest.raises(Refusal):
@@ -297,7 +297,7 @@ def test_arbitrary_bytes_raise_only_declared_errors(raw: bytes) -> None:
         envelope.open_reply(raw, KEYS)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(st.binary(max_size=80))
 def test_arbitrary_plain_text_raises_only_its_declared_error(plain: bytes) -> None:
     with contextlib.suppress(jsonio.MalformedBody):
@@ -362,7 +362,7 @@ def test_impossible_options_fail_when_built(wrong: dict[str, Any]) -> None:
 # ------------------------------------------------------------------------------------------------------------- cipher
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.binary(min_size=16, max_size=16), st.binary(min_size=16, max_size=16), st.lists(st.binary(max_size=80)))
 def test_a_used_cipher_gives_what_a_fresh_one_gives(key: bytes, iv: bytes, messages: list[bytes]) -> None:
     from Crypto.Cipher import AES

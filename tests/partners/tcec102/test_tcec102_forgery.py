@@ -183,7 +183,7 @@ styles = st.sampled_from(list(KeyStyle))
 formats = st.sampled_from(list(TimeFormat))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     style=styles,
     form=formats,
@@ -222,7 +222,7 @@ def test_any_combination_of_agreed_deviations_goes_round(
     assert counting.handled[0]["说明"] == text
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(raw=st.binary(max_size=300) | st.text(max_size=300).map(str.encode))
 def test_any_bytes_are_refused_in_words_of_the_standard(raw: bytes) -> None:
     counting = Counting()
@@ -230,7 +230,7 @@ def test_any_bytes_are_refused_in_words_of_the_standard(raw: bytes) -> None:
     assert counting.handled == []
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(
     ret=st.integers(-1, 9999),
     msg=ANY_TEXT,

@@ -105,7 +105,7 @@ def test_the_earliest_violation_answers(
         _expect(wrong, door, token, sink)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(st.sets(st.sampled_from(ORDER[1:])))
 def test_any_set_of_violations_is_answered_by_its_earliest(wrong: set[str]) -> None:
     tokens, sink = MemoryTokenStore(), MemorySink()

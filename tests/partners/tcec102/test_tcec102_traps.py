@@ -354,10 +354,10 @@ def test_trap_22_the_same_signed_text_again_is_refused_where_that_was_agreed(
 def test_trap_22_replays_are_forgotten_when_the_window_has_closed() -> None:
     seconds = [0.0]
     memory = MemoryReplays(lambda: seconds[0])
-    assert memory.is_new(b"a", 60)
-    assert not memory.is_new(b"a", 60)
+    assert memory.is_new("link", b"a", 60)
+    assert not memory.is_new("link", b"a", 60)
     seconds[0] = 61.0
-    assert memory.is_new(b"a", 60)
+    assert memory.is_new("link", b"a", 60)
 
 
 def test_trap_23_the_operator_in_a_token_answer_may_be_anybodys(
