@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import datetime, time, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -27,17 +27,23 @@ from charging_core.orders.sweep import sweep_orders
 from charging_core.piles.errors import PortUnavailable
 from charging_core.piles.ports import PilePorts
 from charging_core.piles.server import PileServer
+from charging_core.piles.settings import PileServerSettings
 from charging_core.piles.store.commands import TableCommands, TableCommandSource
+from charging_core.piles.store.device import sweep_commands
 from charging_core.piles.store.directory import TablePileDirectory, TableTariffSource
+from charging_core.piles.store.firmware import FirmwareDesk
+from charging_core.piles.store.frames import FrameRetention
 from charging_core.piles.store.sink import TablePileEventSink
 from charging_core.piles.store.tariff_sweep import sweep_tariffs
 from charging_core.secretbox import SecretBox
+from charging_core.tariffs.schedule import follow_calendars
 from hub import migrate
 from hub.errors import NotMigrated, PortBusy
 from hub.limits import LocalRateLimiter, RateLimiter
 from hub.local import LocalRoutes, LocalWaker, WakeOnEvent
-from hub.redis_adapters import RedisRateLimiter, RedisRoutes, RedisWaker, WakeListener, connect
+from hub.redis_adapters import RedisRateLimiter, RedisRoutes, RedisWaker, WakeListener, connect, wake_stream
 from hub.settings import Settings
+from hub.watching import FrameForwarder, LocalWatching, RedisWatching, Watching
 from municipal.wiring import register as register_regulators
 from parking.reading import parking_of_order
 from parking.service import SWEEP_EVERY_S, ParkingService
@@ -48,7 +54,7 @@ from partners.tcec102.edge import TcecEdge
 from partners.tcec102.memory import TokenBuckets
 from worker.api import Registry
 from worker.runtime import WorkerRuntime
-from worker.settings import WorkerSettings
+from worker.settings import Keep, WorkerSettings
 
 log = structlog.get_logger()
 
@@ -56,6 +62,11 @@ ORDER_TIMER_S = 2.0
 """How often order timers are looked at, in business seconds; the shortest timer is 15 s (`orders/limits.py`)."""
 TARIFF_ROLLOUT_S = 60.0
 """How often piles that still run an older tariff version are told the new one, in business seconds."""
+DEVICE_SWEEP_S = 10.0
+"""How often commands to piles that nobody will answer are closed and firmware rollouts moved on, in business seconds."""
+
+NIGHT = (time(3), time(4))
+"""China time in which history that nobody may keep any longer is deleted."""
 
 BURST_S = 4
 """Seconds' worth of a partner's rate that may come at once: pushes of a platform arrive in bunches."""
@@ -102,11 +113,18 @@ class Container:
             self.routes = RedisRoutes(self.redis, settings.shard)
             waker = RedisWaker(self.redis, self.routes)
             self.limiter = RedisRateLimiter(self.redis, settings.rate_per_minute)
+        self.waker = waker
+        self.watching: Watching = LocalWatching(lambda: self.pile_server)
+        if self.redis is not None and isinstance(self.routes, RedisRoutes):
+            self.watching = RedisWatching(self.redis, self.routes.shard_of, wake_stream)
+        self.firmware = FirmwareDesk(self.clock, waker, self.box)
         self.commands = TableCommands(self.clock, waker)
         self.order_context = OrderContext(self.clock, self.commands)
         self.registry = Registry()
         self.registry.schedule("order_timers", lambda _tick: self._sweep_orders(), every_s=ORDER_TIMER_S)
+        self.registry.schedule("pile_commands", lambda _tick: self._sweep_devices(), every_s=DEVICE_SWEEP_S)
         self.registry.schedule("tariff_rollout", lambda _tick: self._sweep_tariffs(), every_s=TARIFF_ROLLOUT_S)
+        self.registry.schedule("frame_retention", lambda _tick: self._forget_frames(), daily=NIGHT)
         self.partners = PartnerRoom(self.db, self.order_context, self.box)
         self.partners.register(self.registry, after_planning=self.wake_worker)
         self.regulators = register_regulators(
@@ -123,9 +141,11 @@ class Container:
         self.roles: frozenset[Role] = frozenset()
         self.web_port: int | None = None
         self.pile_port: int | None = None
+        self.ocpp_port: int | None = None
         self.pile_server: PileServer | None = None
         self.worker: WorkerRuntime | None = None
         self._listener: WakeListener | None = None
+        self._forwarder: FrameForwarder | None = None
         self._wake_on_event: WakeOnEvent | None = None
         self._lock = threading.Lock()
         self._closed = False
@@ -148,7 +168,7 @@ class Container:
                 self._stop_parts()
                 self.roles = frozenset()
                 raise
-        log.info("hub.started", roles=sorted(self.roles), pile_port=self.pile_port)
+        log.info("hub.started", roles=sorted(self.roles), pile_port=self.pile_port, ocpp_port=self.ocpp_port)
 
     def stop(self) -> None:
         """Stop taking work, finish what is under way within the drain time, close everything. Safe to repeat."""
@@ -173,22 +193,37 @@ class Container:
             self._start_piles()
 
     def _start_piles(self) -> None:
-        server = PileServer(self.settings.bind, self.settings.pile_port, self._pile_ports(), self.clock)
+        keeping = PileServerSettings(keep_frames=self.settings.frame_days > 0)
+        # Here and not at the top: processes without piles need not load what OCPP brings along, a tenth of their start.
+        from charging_core.piles.protocols.ocpp16.book import TableOcppBook
+        from charging_core.piles.protocols.ocpp16.server import OcppListener
+
+        ocpp = OcppListener(self.settings.bind, self.settings.ocpp_port, TableOcppBook(self.db, self.box))
+        server = PileServer(
+            self.settings.bind, self.settings.pile_port, self._pile_ports(), self.clock, keeping, also=ocpp
+        )
         try:
             self.pile_port = server.start()
         except PortUnavailable as error:
-            raise PortBusy(error.host, error.port, "HUB_PILE_PORT") from error
+            setting = "HUB_OCPP_PORT" if error.also else "HUB_PILE_PORT"
+            raise PortBusy(error.host, error.port, setting) from error
+        self.ocpp_port = server.also_port
         self.pile_server = server
         self.local_waker.attach(server.wake)
         if self.redis is not None:
-            self._listener = WakeListener(self.redis, self.settings.shard, server.wake)
+            self._listener = WakeListener(self.redis, self.settings.shard, server.wake, server.watch.watch)
             self._listener.start()
+            self._forwarder = FrameForwarder(self.redis, server.watch)
+            self._forwarder.start()
 
     def _stop_parts(self) -> None:
         self.local_waker.attach(None)
         if self._listener is not None:
             self._listener.stop()
             self._listener.join()
+        if self._forwarder is not None:
+            self._forwarder.stop()
+            self._forwarder.join()
         if self.pile_server is not None:
             self.pile_server.stop(self.settings.drain_s)
         if self._wake_on_event is not None:
@@ -198,23 +233,34 @@ class Container:
         self.parking.close()
         self.regulators.close()
         self.partners.stop()
-        self._listener = self.pile_server = self._wake_on_event = self.worker = None
+        self._listener = self._forwarder = self.pile_server = self._wake_on_event = self.worker = None
 
     def _build_worker(self) -> WorkerRuntime:
         return WorkerRuntime(
             self.db,
             self.clock,
             self.registry,
-            WorkerSettings(redis_url=self.settings.redis_url, threads=self.settings.delivery_threads),
+            self._worker_settings(),
             deliver=Role.WORKER in self.roles,
             schedule=Role.SCHEDULER in self.roles,
+        )
+
+    def _worker_settings(self) -> WorkerSettings:
+        attempts, deliveries = self.settings.keep_attempts_days, self.settings.keep_deliveries_days
+        usual = Keep().for_days(attempts.get("default"), deliveries.get("default"))
+        own = {kind: usual.for_days(attempts.get(kind), deliveries.get(kind)) for kind in {*attempts, *deliveries}}
+        return WorkerSettings(
+            redis_url=self.settings.redis_url,
+            threads=self.settings.delivery_threads,
+            keep=usual,
+            keep_of_kind={kind: keep for kind, keep in own.items() if kind != "default"},
         )
 
     def _pile_ports(self) -> PilePorts:
         return PilePorts(
             directory=TablePileDirectory(self.db, self.clock),
             sink=TablePileEventSink(self.db, self.order_context),
-            commands=TableCommandSource(self.db, self.order_context),
+            commands=TableCommandSource(self.db, self.order_context, self.box),
             tariffs=TableTariffSource(self.db, self.clock),
             routes=self.routes,
         )
@@ -222,8 +268,16 @@ class Container:
     def _sweep_parking(self, _tick: datetime) -> None:
         self.parking.sweep()
 
+    def _forget_frames(self) -> None:
+        FrameRetention(self.db, self.clock, timedelta(days=self.settings.frame_days)).run()
+
     def _sweep_tariffs(self) -> None:
+        follow_calendars(self.db, self.clock)
         sweep_tariffs(self.db, self.clock, self.commands)
+
+    def _sweep_devices(self) -> None:
+        sweep_commands(self.db, self.clock)
+        self.firmware.sweep(self.db)
 
     def _sweep_orders(self) -> None:
         sweep_orders(self.db, self.order_context)
@@ -286,6 +340,7 @@ class Container:
             "roles": " ".join(sorted(self.roles)),
             "web": f"http://{settings.bind}:{self.web_port or settings.web_port}/",
             "piles (YKC TCP)": f"{settings.bind}:{self.pile_port}" if self.pile_port else "",
+            "piles (OCPP 1.6J)": f"ws://{settings.bind}:{self.ocpp_port}/" if self.ocpp_port else "",
             "database": self.db.dialect,
             "broker": "redis" if self.redis is not None else "in process",
             "environment": settings.environment,

@@ -7,10 +7,7 @@ from typing import Any
 from a2wsgi import ASGIMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from hub.container import ALL_ROLES, Container, Role
-from hub.edge import build_edge
-from hub.logging_setup import configure_logging
-from hub.settings import load_settings
+from hub.edge import build_edge, settle, uncollected
 
 
 class LazyApp:
@@ -27,13 +24,20 @@ class LazyApp:
 
     def build(self, *, started: bool = False) -> ASGIApp:
         """Compose the hub from the environment; `started` for servers that know no lifespan. Raises `SettingsError`."""
-        settings = load_settings()
-        configure_logging(settings)
-        roles = ALL_ROLES if settings.embedded else {Role.WEB}
-        container = Container(settings)
-        if started:
-            container.start(roles)
-        return build_edge(container, roles)
+        with uncollected():
+            from hub.container import ALL_ROLES, Container, Role
+            from hub.logging_setup import configure_logging
+            from hub.settings import load_settings
+
+            settings = load_settings()
+            configure_logging(settings)
+            roles = ALL_ROLES if settings.embedded else {Role.WEB}
+            container = Container(settings)
+            if started:
+                container.start(roles)
+            built = build_edge(container, roles, ahead=True)
+        settle()
+        return built
 
 
 class LazyWsgi:

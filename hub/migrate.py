@@ -1,24 +1,32 @@
-"""Brings a database to the schema of this program, and says whether it is there (`hub migrate`, `/readyz`)."""
+"""Brings a database to the schema of this program, and says whether it is there (`hub migrate`, `/readyz`).
+
+Every process asks the second question, at its start and for each `/readyz`. It is answered without alembic, whose import and reading
+of scripts would be a tenth of a start.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from importlib import resources
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from alembic import command
-from alembic.autogenerate import compare_metadata
-from alembic.config import Config
-from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, create_engine, text
+from sqlalchemy import Connection, Engine, create_engine, inspect, text
 from sqlalchemy.pool import NullPool
 
+from charging_core.clock import SystemClock
 from hub.errors import NotMigrated
-from hub.migrations.models import load_models, scoped_tables
+from hub.migrations.models import is_ours, load_models, scoped_tables
+from hub.migrations.partitions import prepare_history
 from hub.migrations.rls import protect_all
+from worker.history import REST
 
+if TYPE_CHECKING:
+    from alembic.config import Config
+
+_NAMED = re.compile(r'^(revision|down_revision)(?:: [^=]+)? = ["\'](\w+)["\']', re.MULTILINE)
 _LOCK_KEY = 0x48554242  # any fixed number: two `hub migrate` at once wait for each other on PostgreSQL
 
 
@@ -27,28 +35,42 @@ def upgrade(database_url: str, revision: str = "head") -> str | None:
 
     `database_url` belongs to the owner of the tables (`hub_owner`).
     """
+    from alembic import command
+
     with _engine(database_url) as engine, engine.begin() as connection:
         if connection.dialect.name == "postgresql":
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK_KEY})
         command.upgrade(_config(connection), revision)
-        protect_all(connection, scoped_tables())
-        return MigrationContext.configure(connection).get_current_revision()
+        prepare_history(connection, SystemClock().now())
+        protect_all(connection, [*scoped_tables(), REST])
+        return current(connection)
 
 
 def make_revision(database_url: str, message: str, directory: str | None = None) -> None:
     """Write a new migration from the difference between the models and the database (for developers)."""
+    from alembic import command
+
     with _engine(database_url) as engine, engine.begin() as connection:
         command.revision(_config(connection, directory), message=message, autogenerate=True)
 
 
+@cache
 def head() -> str | None:
-    """The newest revision this program knows; None when it has no migrations."""
-    return ScriptDirectory.from_config(_config(None)).get_current_head()
+    """The newest revision this program knows, the one that no other builds on; None when it has no migrations."""
+    known: dict[str, set[str]] = {"revision": set(), "down_revision": set()}
+    for script in resources.files("hub.migrations.versions").iterdir():
+        if script.name.endswith(".py"):
+            for name, revision in _NAMED.findall(script.read_text("utf-8")):
+                known[name].add(revision)
+    return max(known["revision"] - known["down_revision"], default=None)
 
 
 def current(connection: Connection) -> str | None:
-    """The revision the database is at."""
-    return MigrationContext.configure(connection).get_current_revision()
+    """The revision the database is at; None when it was never migrated."""
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    found: str | None = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+    return found
 
 
 def require_head(engine: Engine) -> None:
@@ -62,11 +84,17 @@ def require_head(engine: Engine) -> None:
 
 def differences(connection: Connection) -> list[Any]:
     """What the models have and the database has not, or the other way round; empty when they agree."""
-    context = MigrationContext.configure(connection, opts={"compare_type": True})
+    opts = {"compare_type": True, "include_name": is_ours}
+    from alembic.autogenerate import compare_metadata
+    from alembic.migration import MigrationContext
+
+    context = MigrationContext.configure(connection, opts=opts)
     return list(compare_metadata(context, load_models()))
 
 
 def _config(connection: Connection | None, version_directory: str | None = None) -> Config:
+    from alembic.config import Config
+
     config = Config()
     config.set_main_option("script_location", str(resources.files("hub.migrations")).replace("%", "%%"))
     config.set_main_option("path_separator", "os")

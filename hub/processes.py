@@ -7,10 +7,9 @@ import threading
 from collections.abc import Callable, Iterable
 
 import uvicorn
-from starlette.types import ASGIApp
 
 from hub.container import ALL_ROLES, Container, Role
-from hub.edge import build_edge
+from hub.edge import build_edge, settle
 from hub.errors import HubError, NeedsServer, PortBusy
 from hub.settings import Settings
 
@@ -90,9 +89,18 @@ class HubProcess:
             raise HubError("这个进程不服务充电桩 / this process serves no piles")
         return self.container.pile_port
 
+    @property
+    def ocpp_port(self) -> int:
+        """The port OCPP piles connect to. Raises `HubError` when this process serves none."""
+        if self.container.ocpp_port is None:
+            raise HubError("这个进程不服务充电桩 / this process serves no piles")
+        return self.container.ocpp_port
+
     def serve(self) -> None:
         """Serve until a signal; returns after running requests have ended."""
-        self._build().run(sockets=[self._bound()])
+        server = self._build(ahead=True)
+        settle()
+        server.run(sockets=[self._bound()])
 
     def serve_in_thread(self) -> None:
         """Serve beside the caller; returns when requests are answered. Raises `HubError` when the server does not come up."""
@@ -107,9 +115,9 @@ class HubProcess:
             waiting.wait(0.01)
             waited += 0.01
 
-    def _build(self) -> uvicorn.Server:
+    def _build(self, *, ahead: bool = False) -> uvicorn.Server:
         config = uvicorn.Config(
-            self._app(),
+            build_edge(self.container, self._roles, ahead=ahead),
             log_config=None,
             access_log=False,
             server_header=False,
@@ -119,9 +127,6 @@ class HubProcess:
         )
         self._server = uvicorn.Server(config)
         return self._server
-
-    def _app(self) -> ASGIApp:
-        return build_edge(self.container, self._roles)
 
     def _bound(self) -> socket.socket:
         if self._socket is None:

@@ -89,7 +89,7 @@ class RedisWaker:
             return
 
         def call() -> None:
-            stream = _stream(shard)
+            stream = wake_stream(shard)
             with self._redis.pipeline(transaction=False) as pipe:
                 pipe.xadd(stream, {"pile": pile_code}, maxlen=WAKE_LENGTH, approximate=True)
                 pipe.expire(stream, WAKE_TTL_S)
@@ -99,13 +99,16 @@ class RedisWaker:
 
 
 class WakeListener(threading.Thread):
-    """Reads this shard's stream and wakes its pile server."""
+    """Reads this shard's stream and wakes its pile server; `watch` is called for piles that somebody wants to look at."""
 
-    def __init__(self, redis: Redis, shard: str, wake: Callable[[str | None], None]) -> None:
+    def __init__(
+        self, redis: Redis, shard: str, wake: Callable[[str | None], None], watch: Callable[[str], object] | None = None
+    ) -> None:
         super().__init__(name="pile-wake", daemon=True)
         self._redis = redis
-        self._stream = _stream(shard)
+        self._stream = wake_stream(shard)
         self._wake = wake
+        self._watch = watch
         self._ending = threading.Event()
 
     def stop(self) -> None:
@@ -129,7 +132,10 @@ class WakeListener(threading.Thread):
         found: Any = self._redis.xread({self._stream: last}, block=_BLOCK_MS)
         for _stream_name, entries in found or ():
             for entry_id, members in entries:
-                self._wake(members.get("pile"))
+                if "watch" not in members:
+                    self._wake(members.get("pile"))
+                elif self._watch is not None:
+                    self._watch(members["watch"])
                 last = entry_id
         return last
 
@@ -167,5 +173,6 @@ def _route(pile_code: str) -> str:
     return f"hub:route:{pile_code}"
 
 
-def _stream(shard: str) -> str:
+def wake_stream(shard: str) -> str:
+    """The stream that a shard's pile server reads."""
     return f"hub:wake:{shard}"

@@ -10,11 +10,11 @@ import difflib
 import os
 import tomllib
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, InitSettingsSource, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
@@ -26,6 +26,20 @@ MIN_KEY_LENGTH = 16  # the least `charging_core.secretbox` takes
 _FOREIGN = ("HUB_CONFIG", "HUB_TEST_", "HUB_DEMO_", "HUB_FAULT_")
 _TYPO_LIKENESS = 0.85  # a variable this similar to a setting, but not equal, is a typing error and not somebody else's
 _MEBI = 1024 * 1024
+
+DestinationKind = Literal["default", "partner", "regulator", "park"]
+Days = Annotated[int, Field(ge=1, le=3650)]
+
+
+def _pairs(value: Any) -> Any:
+    """`partner=180,park=30` of the environment as a mapping; a file's mapping as it is."""
+    if not isinstance(value, str):
+        return value
+    pairs = (pair.partition("=") for pair in value.split(",") if pair.strip())
+    return {name.strip(): number.strip() for name, _, number in pairs}
+
+
+DaysByKind = Annotated[dict[DestinationKind, Days], NoDecode, BeforeValidator(_pairs)]
 
 
 def _text(zh: str, en: str) -> str:
@@ -73,6 +87,12 @@ class Settings(BaseSettings):
     bind: str = Field("127.0.0.1", description=_text("监听地址", "address to listen on"))
     web_port: int = Field(8080, ge=0, le=65535, description=_text("网页与接口端口", "port of web and interfaces"))
     pile_port: int = Field(8768, ge=0, le=65535, description=_text("充电桩端口", "port of the piles"))
+    ocpp_port: int = Field(
+        8769,
+        ge=0,
+        le=65535,
+        description=_text("OCPP 1.6J 充电桩端口 (WebSocket)", "port of OCPP 1.6J piles (WebSocket)"),
+    )
     public_url: str | None = Field(
         None, description=_text("对外地址, 用于显示链接", "address under which others reach the hub, for links")
     )
@@ -102,6 +122,26 @@ class Settings(BaseSettings):
     )
     partner_rate_per_s: int = Field(
         200, ge=1, description=_text("每个伙伴地址每秒请求数", "requests per second of a partner's address")
+    )
+    frame_days: int = Field(
+        90,
+        ge=0,
+        le=3650,
+        description=_text("充电报文保留天数, 0 为不保留", "days to keep the piles' frames of charges, 0 keeps none"),
+    )
+    keep_attempts_days: DaysByKind = Field(
+        {},
+        description=_text(
+            "推送尝试保留天数, 按对象类型 (default|partner|regulator|park), 缺省 90, 例 partner=180,park=30",
+            "days to keep the attempts of ended deliveries, by kind of destination, else 90: partner=180,park=30",
+        ),
+    )
+    keep_deliveries_days: DaysByKind = Field(
+        {},
+        description=_text(
+            "已结束推送保留天数, 按对象类型 (default|partner|regulator|park), 缺省 730, 例 park=90",
+            "days to keep ended deliveries, by kind of destination, else 730: park=90",
+        ),
     )
     drain_s: float = Field(
         20.0,

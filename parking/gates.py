@@ -132,7 +132,15 @@ class GateOperator:
             return None
         facts = ExitFacts(stay.entered_at, _benefits(session, stay, self._clock.now()))
         may_open, reason = judge_exit(ExitPolicy(park.exit_policy), facts, self._clock.now(), bill)
-        log.info("parking_exit_judged", stay_id=stay.id, lane=lane.code, opens=may_open, reason=reason.value)
+        log.info(
+            "parking_exit_judged",
+            destination_id=park.id,
+            stay_id=stay.id,
+            orders=_orders_of(session, stay),
+            lane=lane.code,
+            opens=may_open,
+            reason=reason.value,
+        )
         if not may_open:
             return None
         row = self._record(session, lane, connection, GateAction.OPEN, BY_EXIT_RULE)
@@ -168,7 +176,15 @@ class GateOperator:
             session.get_one(Park, ready.row.park_id, with_for_update=True)  # the lock under which stays end
             self._finish(session, session.get_one(GateCommandRow, ready.row.id), result)
         GATE_COMMANDS.labels(result.state.value, result.outcome.value).inc()
-        log.info("gate_command_finished", command_id=ready.row.id, state=result.state.value, code=result.code)
+        log.info(
+            "gate_command_finished",
+            command_id=ready.row.id,
+            destination_id=ready.row.park_id,
+            lane_id=ready.row.lane_id,
+            stay_id=ready.row.stay_id,
+            state=result.state.value,
+            code=result.code,
+        )
         return result
 
     def _carry_out(self, ready: _Ready) -> GateResult:
@@ -185,7 +201,12 @@ class GateOperator:
         try:
             return self._pool.of(connection)
         except (SettingsError, SecretError) as error:
-            log.error("parking_connection_unusable", connection_id=connection.id, problem=str(error))
+            log.error(
+                "parking_connection_unusable",
+                destination_id=connection.park_id,
+                connection_id=connection.id,
+                problem=str(error),
+            )
             return None
 
     def _finish(self, session: HubSession, row: GateCommandRow, result: GateResult) -> None:
@@ -228,6 +249,12 @@ def _gate_connection(session: HubSession, lane: GateLane | None) -> ParkConnecti
 def _commanded(session: HubSession, passage_id: str) -> bool:
     query = select(GateCommandRow.id).where(GateCommandRow.passage_id == passage_id)
     return session.scalars(query).first() is not None
+
+
+def _orders_of(session: HubSession, stay: Stay) -> list[str]:
+    """The orders whose grants speak for a stay, for the log."""
+    query = select(ParkingGrant.order_id).where(ParkingGrant.stay_id == stay.id).order_by(ParkingGrant.id)
+    return list(session.scalars(query))
 
 
 def _benefits(session: HubSession, stay: Stay, now: datetime) -> Sequence[Benefit]:

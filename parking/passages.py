@@ -108,7 +108,12 @@ def _note_clock(connection: ParkConnection, event: PassageEvent) -> None:
     connection.clock_skew_s = round(skew.total_seconds())
     if abs(skew) > TRUSTED_SKEW:
         SKEWED.labels(connection.id).inc()
-        log.warning("parking_device_clock_wrong", connection_id=connection.id, skew_s=connection.clock_skew_s)
+        log.warning(
+            "parking_device_clock_wrong",
+            destination_id=connection.park_id,
+            connection_id=connection.id,
+            skew_s=connection.clock_skew_s,
+        )
 
 
 def _keep(session: HubSession, park: Park, connection: ParkConnection, event: PassageEvent) -> Passage:

@@ -85,7 +85,12 @@ class ParkingService:
             event = adapter.read_push(push) if isinstance(adapter, PassageSource) else None
         except (EventUnreadable, SettingsError, SecretError) as error:
             PUSHES.labels(connection.adapter, "unreadable").inc()
-            log.warning("parking_push_unreadable", connection_id=connection.id, problem=str(error)[:200])
+            log.warning(
+                "parking_push_unreadable",
+                destination_id=connection.park_id,
+                connection_id=connection.id,
+                problem=str(error)[:200],
+            )
             return PushResult.UNREADABLE
         if event is None or Role.PASSAGES not in connection.roles:
             return PushResult.IGNORED

@@ -1,20 +1,23 @@
-"""The core sections of the file: tenant, operators, tariffs, stations. Unknown keys are refused everywhere."""
+"""The core sections of the file: tenant, operators, stations (tariffs: `tariffs.py`). Unknown keys are refused everywhere."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated, Any, Literal
+from types import MappingProxyType
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from charging_core.clock import CHINA
-from charging_core.errors import InvalidInput
+from charging_core.piles.errors import PileError
+from charging_core.piles.protocols.ocpp16.options import read_options as ocpp_options
+from charging_core.piles.protocols.ykc.dialect import read_options as ykc_options
 from charging_core.stations.catalog import ConnectorSpec, PileSpec, StationSpec
-from charging_core.tariffs.catalog import TariffSpec
-from charging_core.tariffs.periods import DayPeriods, Period, RateClass, parse_minute
+from partners.secrets import SecretValue
 
-Price = Annotated[Decimal, Field(ge=0, max_digits=8, decimal_places=5)]
+_OPTIONS = MappingProxyType({"ykc": ykc_options, "ocpp16": ocpp_options})
+"""Who can read the `protocol_options` of which protocol."""
 Kilowatts = Annotated[Decimal, Field(gt=0, max_digits=9, decimal_places=4)]
 Degrees = Annotated[Decimal, Field(decimal_places=6)]
 
@@ -54,42 +57,6 @@ class OperatorSection(Section):
     registered_address: str | None = Field(None, max_length=128)
 
 
-class PeriodSection(Section):
-    """时段: from `start` until the next one. Prices in yuan per kWh."""
-
-    start: str
-    rate_class: RateClass = Field(alias="class")
-    elec_price: Price
-    service_price: Price
-
-
-class TariffSection(Section):
-    """计费模型."""
-
-    code: str = Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")
-    name: str = Field(min_length=1, max_length=64)
-    valid_from: ChinaTime | None = None
-    periods: list[PeriodSection] = Field(min_length=1)
-
-    @model_validator(mode="after")
-    def _whole_day(self) -> TariffSection:
-        try:
-            self.day()
-        except InvalidInput as error:
-            raise ValueError(str(error)) from error
-        return self
-
-    def day(self) -> DayPeriods:
-        """The periods as a value."""
-        return DayPeriods(
-            [Period(parse_minute(p.start), p.rate_class, p.elec_price, p.service_price) for p in self.periods]
-        )
-
-    def spec(self) -> TariffSpec:
-        """What the core saves."""
-        return TariffSpec(self.code, self.name, self.day(), self.valid_from)
-
-
 class ConnectorSection(Section):
     """充电枪."""
 
@@ -112,16 +79,31 @@ class PileSection(Section):
     name: str | None = Field(None, max_length=30)
     kind: Literal["dc", "ac"]
     power_kw: Kilowatts
-    protocol: Literal["ykc"] = "ykc"
+    protocol: Literal["ykc", "ocpp16"] = "ykc"
     protocol_options: dict[str, Any] = Field(default_factory=dict)
+    charge_point_id: str | None = Field(None, pattern=r"^[!-.0-9;-~]{1,48}$")
+    """OCPP: the last part of its URL and the user of its basic auth; none: its code."""
+    password: SecretValue | None = Field(None, min_length=8, max_length=64)
+    """OCPP: none lets it in without (security profile 0)."""
     manufacturer: str | None = Field(None, max_length=30)
     model: str | None = Field(None, max_length=20)
     extra: dict[str, Any] = Field(default_factory=dict)
     connectors: list[ConnectorSection] = Field(min_length=1)
 
+    @model_validator(mode="after")
+    def _of_its_protocol(self) -> Self:
+        if self.protocol != "ocpp16" and (self.charge_point_id is not None or self.password is not None):
+            raise ValueError("charge_point_id 与 password 仅用于 ocpp16 / are for ocpp16 only")
+        try:
+            _OPTIONS[self.protocol](self.protocol_options)
+        except PileError as error:
+            raise ValueError(f"protocol_options: {error}") from error
+        return self
+
     def spec(self) -> PileSpec:
         """What the core saves."""
-        members = {name: getattr(self, name) for name in type(self).model_fields if name != "connectors"}
+        others = {"connectors", "charge_point_id", "password"}
+        members = {name: getattr(self, name) for name in type(self).model_fields if name not in others}
         connectors = tuple(ConnectorSpec(**dict(connector)) for connector in self.connectors)
         return PileSpec(**members, connectors=connectors)
 

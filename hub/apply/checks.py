@@ -11,9 +11,9 @@ from charging_core.db import Database, HubSession
 from charging_core.stations.model import Pile, Station
 from charging_core.tariffs.catalog import newest_version
 from charging_core.tariffs.model import Tariff
-from charging_core.tariffs.service import periods_of
+from charging_core.tariffs.service import plan_of
 from charging_core.tenants import Operator
-from hub.apply.document import Declaration, why_piles_cannot
+from hub.apply.document import Declaration, day_path, why_piles_cannot
 from hub.apply.marks import Path
 from hub.errors import Problem
 from partners.model import PartnerLink
@@ -76,11 +76,11 @@ def unfit_tariffs(session: HubSession, declaration: Declaration) -> list[Problem
         .where(Tariff.id.in_(select(Station.tariff_id).join(Pile).where(Pile.protocol == "ykc", Pile.enabled)))
         .order_by(Tariff.code)
     )
-    lines: dict[str, Path] = {t.code: ("tariffs", i, "periods") for i, t in enumerate(declaration.document.tariffs)}
+    indices = {tariff.code: index for index, tariff in enumerate(declaration.document.tariffs)}
     problems = []
     for tariff in session.scalars(query).all():
-        reason = why_piles_cannot(periods_of(newest_version(session, tariff)))
-        if reason is not None:
-            path = lines.get(tariff.code, ("stations",))
+        for kind, reason in why_piles_cannot(plan_of(newest_version(session, tariff))):
+            index = indices.get(tariff.code)
+            path: Path = ("stations",) if index is None else ("tariffs", index, *day_path(kind))
             problems.append(declaration.marked.problem(path, f"{tariff.code}: {reason}"))
     return problems

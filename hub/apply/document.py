@@ -13,12 +13,13 @@ from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, Field, ValidationError
 
-from charging_core.errors import InvalidInput
-from charging_core.tariffs.periods import DayPeriods
-from hub.apply.catalog import OperatorSection, Section, StationSection, TariffSection, TenantSection
+from charging_core.tariffs.calendar import BASE_DAY
+from charging_core.tariffs.plan import TariffPlan
+from hub.apply.catalog import OperatorSection, Section, StationSection, TenantSection
 from hub.apply.marks import Marked, Path, parse
 from hub.apply.parks import ParkSection
 from hub.apply.references import Surroundings, fill_in
+from hub.apply.tariffs import TariffSection
 from hub.errors import ApplyError, Problem
 from municipal.specs import RegulatorLinkSpec
 from partners.specs import PartnerLinkSpec
@@ -48,13 +49,17 @@ class Declaration:
 
 def read_file(path: FilePath, environ: Mapping[str, str] | None = None) -> Declaration:
     """Read and check a file. Raises `ApplyError`."""
+    around = Surroundings(os.environ if environ is None else environ, path.resolve().parent)
+    return read_document(_text(path), around)
+
+
+def _text(path: FilePath) -> str:
     try:
         if path.stat().st_size > LARGEST_FILE:
             raise ApplyError([Problem(0, "", f"文件过大 / the file is too large: {path.name}")])
-        text = path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ApplyError([Problem(0, "", f"无法读取 {path} / cannot be read ({type(error).__name__})")]) from error
-    return read_document(text, Surroundings(os.environ if environ is None else environ, path.resolve().parent))
 
 
 def read_document(text: str, around: Surroundings) -> Declaration:
@@ -180,15 +185,34 @@ def _tariffs_that_do_not_fit(document: Document, marked: Marked) -> Iterator[Pro
     for code in sorted({s.tariff for s in document.stations if any(p.protocol == "ykc" for p in s.piles)}):
         if code in declared:
             index, tariff = declared[code]
-            reason = why_piles_cannot(tariff.day())
-            if reason is not None:
-                yield marked.problem(("tariffs", index, "periods"), reason)
+            for kind, reason in why_piles_cannot(tariff.spec().plan):
+                yield marked.problem(("tariffs", index, *day_path(kind)), reason)
 
 
-def why_piles_cannot(periods: DayPeriods) -> str | None:
-    """Why a YKC 1.5/1.6 pile cannot hold this tariff, in words; none when it can (DECISIONS 13)."""
+def why_piles_cannot(plan: TariffPlan) -> Iterator[tuple[str, str]]:
+    """Kinds of day that a YKC 1.5/1.6 pile cannot hold, each with the reason in words (DECISIONS 13)."""
+    for kind, error in plan.unfit_for_piles():
+        yield kind, f"云快充桩无法使用此计费模型 / a YKC pile cannot hold this tariff: {error}"
+
+
+def day_path(kind: str) -> tuple[str, ...]:
+    """Where the periods of a kind of day stand in a tariff of the file."""
+    return ("periods",) if kind == BASE_DAY else ("days", kind)
+
+
+def read_tariffs(path: FilePath) -> list[TariffSection]:
+    """The `tariffs` of a file, whatever else it holds. Raises `ApplyError`."""
+    marked = parse(_text(path))
+    value = marked.value
+    wanted = {"tariffs": value.get("tariffs") if isinstance(value, dict) else None}
+    if not wanted["tariffs"]:
+        raise ApplyError([Problem(0, "tariffs", f"{path} 中没有 tariffs / holds no tariffs")])
     try:
-        periods.pile_rates()
-    except InvalidInput as error:
-        return f"云快充桩无法使用此计费模型 / a YKC pile cannot hold this tariff: {error}"
-    return None
+        return _Tariffs.model_validate(wanted).tariffs
+    except ValidationError as error:
+        found = error.errors(include_url=False, include_input=False)
+        raise ApplyError([_in_words(marked, dict(item)) for item in found]) from error
+
+
+class _Tariffs(Section):
+    tariffs: list[TariffSection]

@@ -15,17 +15,20 @@ from charging_core.changes import Action, Change, set_members
 from charging_core.clock import Clock
 from charging_core.db import Database, HubSession
 from charging_core.errors import CoreError
+from charging_core.piles.protocols.ocpp16.access import save_access
+from charging_core.piles.protocols.ocpp16.book import PROTOCOL as OCPP
 from charging_core.secretbox import SecretBox
 from charging_core.stations.catalog import disable_station, save_station
 from charging_core.stations.model import Station
 from charging_core.tariffs.catalog import save_tariff
 from charging_core.tariffs.model import Tariff
 from charging_core.tenants import Operator, Tenant
-from hub.apply.catalog import OperatorSection, StationSection, TariffSection
+from hub.apply.catalog import OperatorSection, StationSection
 from hub.apply.checks import foreign_owners, unfit_tariffs
 from hub.apply.document import Declaration
 from hub.apply.marks import Path
 from hub.apply.parks import ParkSection
+from hub.apply.tariffs import TariffSection
 from hub.errors import ApplyError, Problem
 from municipal.errors import MunicipalError
 from municipal.specs import RegulatorLinkSpec, disable_regulators_except, save_regulator_link
@@ -139,7 +142,13 @@ class _Writer:
         return save_tariff(self._session, self._clock, section.spec())
 
     def _station(self, section: StationSection) -> list[Change]:
-        return save_station(self._session, self._clock, section.spec(), prune=self._prune)
+        changes = save_station(self._session, self._clock, section.spec(), prune=self._prune)
+        for pile in section.piles:
+            if pile.protocol == OCPP:
+                password = pile.password.get_secret_value() if pile.password else None
+                identity = pile.charge_point_id or pile.code
+                changes += save_access(self._session, self._box, pile.code, identity, password)
+        return changes
 
     def _partner(self, section: PartnerLinkSpec) -> list[Change]:
         return save_link(self._session, self._clock, self._box, section)

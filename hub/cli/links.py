@@ -10,8 +10,8 @@ import typer
 from hub.cli.opened import looking, opened
 from hub.cli.screen import AsJson, Limit, Tenant, out, print_json, table
 from hub.reading import links
+from hub.reading.paging import Window
 from hub.reading.values import when
-from partners.exchanges import ExchangeQuery, search_exchanges
 
 
 class Way(StrEnum):
@@ -82,14 +82,9 @@ def exchange(
 ) -> None:
     """最近的报文往来, 已解密脱敏, 含未通过的检查 / the last exchanges both ways, opened and masked, with the failing check."""
     with opened() as container, looking(container, tenant) as session:
-        query = ExchangeQuery(
-            link_id=links.link_view(session, link)["id"],
-            interface=interface,
-            failed_only=failed,
-            direction=None if direction is None else direction.value,
-            limit=limit,
-        )
-        found = [links.exchange_view(row) for row in search_exchanges(session, query)]
+        way = None if direction is None else direction.value
+        wanted = links.ExchangeFilter(link, interface, direction=way, failed_only=failed)
+        found = links.list_exchanges(session, Window(limit), wanted).items
     if as_json:
         print_json(found)
         return

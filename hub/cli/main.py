@@ -11,14 +11,20 @@ import typer
 from charging_core.errors import CoreError, NotFound
 from charging_core.secretbox import SecretError
 from hub.cli import processes, setup, simulate
+from hub.cli.bills import order_app
+from hub.cli.deliveries import delivery_app
 from hub.cli.links import link_app
-from hub.cli.orders import order_app
+from hub.cli.piles import pile_app
+from hub.cli.reconcile import reconcile_app
 from hub.cli.screen import err
+from hub.cli.tariffs import tariff_app
 from hub.cli.tcec import tcec_app
-from hub.cli.things import delivery_app, pile_app, token_app
+from hub.cli.things import token_app
+from hub.cli.ykc import ykc_app
 from hub.errors import HubError
+from worker.errors import NotRepairable
 
-EXPECTED = (HubError, CoreError, SecretError)
+EXPECTED = (HubError, CoreError, SecretError, NotRepairable)
 """What is told in one sentence; anything else is a defect and shows its trace."""
 
 DEMO = "hub.cli.demo"
@@ -42,9 +48,12 @@ def build() -> typer.Typer:
         ("order", order_app),
         ("link", link_app),
         ("pile", pile_app),
+        ("tariff", tariff_app),
         ("delivery", delivery_app),
+        ("reconcile", reconcile_app),
         ("token", token_app),
         ("tcec", tcec_app),
+        ("ykc", ykc_app),
     ):
         app.add_typer(group, name=name)
     return app

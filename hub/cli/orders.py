@@ -26,8 +26,6 @@ _LINES = (
     "basis",
 )
 _LINE_TITLES = ("起 / from", "止 / to", "类别", "电价", "服务价", "kWh", "电费", "服务费", "依据 / basis")
-_STATES = ("at", "happened", "state", "detail")
-_STATE_TITLES = ("时间 / at", "事件 / event", "状态 / state", "说明 / detail")
 
 order_app = typer.Typer(no_args_is_help=True, help="充电订单 / charge orders")
 
@@ -58,7 +56,7 @@ def show(
     tenant: Tenant = None,
     as_json: AsJson = False,
 ) -> None:
-    """一个订单的全部: 账单、状态、推送、停车 / everything about one order."""
+    """一个订单的全部: 账单, 以及按时间排列的报文、状态、推送、停车 / everything about one order, in the order of time."""
     with opened() as container, looking(container, tenant) as session:
         found = orders.require_order(session, order)
         trace = masked(orders.order_trace(session, found, container.parking_of(session, found.id)))
@@ -76,11 +74,7 @@ def _show(trace: dict[str, Any]) -> None:
         rows.append(("合计 / total", *_cells(order, _SUMS[1:])))
     table("按时段 / by period", _SUM_TITLES, rows)
     table("账单明细 / bill lines", _LINE_TITLES, [_cells(line, _LINES) for line in order["details"]])
-    table("状态 / states", _STATE_TITLES, [_cells(line, _STATES) for line in trace["states"]])
-    _show_told(trace["deliveries"])
-    for stay in trace["parking"]:
-        grant = {name: _cell(name, value) for name, value in stay["grant"].items()}
-        facts("停车 / parking", {"车场 / park": stay["park"]["name"], **grant})
+    _show_timeline(trace["timeline"])
 
 
 def _show_head(order: dict[str, Any]) -> None:
@@ -102,20 +96,9 @@ def _show_head(order: dict[str, Any]) -> None:
     )
 
 
-def _show_told(deliveries: list[dict[str, Any]]) -> None:
-    rows = []
-    for delivery in deliveries:
-        head = (
-            f"{delivery['destination_kind']} {delivery['destination_id']}",
-            delivery["interface"],
-            delivery["state"],
-        )
-        attempts = delivery["attempts"] or [{}]
-        for attempt in attempts:
-            answer = " ".join(str(attempt.get(name) or "") for name in ("outcome", "code", "message", "error"))
-            rows.append((*head, when(attempt.get("started_at")), attempt.get("duration_ms"), answer.strip()))
-    columns = ("对象 / to", "接口 / interface", "状态 / state", "时间 / at", "ms", "回答 / answer")
-    table("告诉了谁 / who was told", columns, rows)
+def _show_timeline(entries: list[dict[str, Any]]) -> None:
+    rows = [(when(entry["at"]), f"{entry['kind']}  {entry['what']}", entry["detail"]) for entry in entries]
+    table("经过 / what happened", ("时间 / at", "事件 / event", "说明 / detail"), rows, whole=1)
 
 
 def _cells(line: dict[str, Any], names: tuple[str, ...]) -> tuple[object, ...]:

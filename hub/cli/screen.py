@@ -26,15 +26,15 @@ def print_json(value: Any) -> None:
     typer.echo(json.dumps(plain(value), ensure_ascii=False, indent=2))
 
 
-def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """A table; an empty one says so."""
+def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], *, whole: int = 0) -> None:
+    """A table; an empty one says so. The first `whole` columns are never folded: ids and names that people copy."""
     listed = [[cell if isinstance(cell, Text) else text(cell) for cell in row] for row in rows]
     if not listed:
         out.print(f"[bold]{title}[/]: [dim]无 / none[/]")
         return
     drawn = Table(title=title, title_justify="left", header_style="bold", expand=False)
-    for column in columns:
-        drawn.add_column(column, overflow="fold")
+    for number, column in enumerate(columns):
+        drawn.add_column(column, overflow="fold", no_wrap=number < whole)
     for row in listed:
         drawn.add_row(*row)
     out.print(drawn)

@@ -1,4 +1,4 @@
-"""`hub pile …`, `hub delivery …`, `hub token …`."""
+"""`hub pile …`, `hub token …`."""
 
 from __future__ import annotations
 
@@ -12,13 +12,12 @@ from charging_core.access import ApiToken, Scope, create_token, revoke_token
 from charging_core.errors import NotFound
 from charging_core.tenants import Tenant as TenantRow
 from hub.cli.opened import looking, opened
-from hub.cli.screen import AsJson, Limit, Tenant, err, facts, out, print_json, table
-from hub.reading import deliveries, stations
+from hub.cli.screen import AsJson, Limit, Tenant, err, out, print_json, table
+from hub.reading import stations
 from hub.reading.paging import MOST, Window
 from hub.reading.values import when
 
 pile_app = typer.Typer(no_args_is_help=True, help="充电桩 / piles")
-delivery_app = typer.Typer(no_args_is_help=True, help="推送 / deliveries")
 token_app = typer.Typer(no_args_is_help=True, help="API 令牌 / API tokens")
 
 
@@ -60,52 +59,6 @@ def refused(tenant: Tenant = None, limit: Limit = 50, as_json: AsJson = False) -
     rows = [(*(line[name] for name in names), when(line["last_at"])) for line in found]
     columns = ("编码 / code", "地址 / address", "固件 / firmware", "协议", "原因 / reason", "次数", "最近 / last")
     table("被拒登录 / refused logins", columns, rows)
-
-
-@delivery_app.command("list")
-def list_deliveries(
-    state: Annotated[str | None, typer.Option(help="状态 / state: waiting delivered rejected dead …")] = None,
-    destination: Annotated[str | None, typer.Option(help="对方 id / destination id")] = None,
-    tenant: Tenant = None,
-    limit: Limit = 50,
-    as_json: AsJson = False,
-) -> None:
-    """推送, 新的在前 / deliveries, newest first."""
-    with opened() as container, looking(container, tenant) as session:
-        found = deliveries.list_deliveries(session, Window(limit), state=state, destination_id=destination).items
-    if as_json:
-        print_json(found)
-        return
-    rows = [
-        (d["id"], f"{d['destination_kind']} {d['destination_id']}", d["interface"], d["object_key"], d["state"],
-         d["attempt_count"], d["code"], d["reason"], when(d["next_attempt_at"]) if d["state"] == "waiting" else "")
-        for d in found
-    ]  # fmt: skip
-    columns = (
-        "推送 / delivery",
-        "对象 / to",
-        "接口 / interface",
-        "对象号 / object",
-        "状态",
-        "次数",
-        "代码",
-        "原因 / reason",
-        "下次 / next",
-    )
-    table("推送 / deliveries", columns, rows)
-
-
-@delivery_app.command("show")
-def show_delivery(delivery: str, tenant: Tenant = None, as_json: AsJson = False) -> None:
-    """一次推送及每次尝试 / one delivery with every attempt."""
-    with opened() as container, looking(container, tenant) as session:
-        found = deliveries.delivery_view(session, delivery)
-    if as_json:
-        print_json(found)
-        return
-    facts("推送 / delivery", {name: value for name, value in found.items() if name != "attempts"})
-    for attempt in found["attempts"]:
-        facts(f"尝试 / attempt {attempt['number']}", attempt)
 
 
 @token_app.command("create")

@@ -70,6 +70,7 @@ class Demo:
             clock=f"file:{self._folder.clock_file}",
             web_port=0 if options.once else options.web_port,
             pile_port=0 if options.once else options.pile_port,
+            ocpp_port=0,
             log_level="info",
             log_format="json",
             drain_s=3,

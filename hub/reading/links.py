@@ -35,11 +35,13 @@ _STATE = (
 
 @dataclass(frozen=True, slots=True)
 class ExchangeFilter:
-    """What narrows a list of exchanges; none means all. `link` is a link's short name."""
+    """What narrows a list of exchanges; none means all. `link` is a link's short name, `direction` `in` or `out`."""
 
     link: str | None = None
     interface: str | None = None
     object_key: str | None = None
+    direction: str | None = None
+    failed_only: bool = False
 
 
 def list_links(session: HubSession) -> list[dict[str, Any]]:
@@ -71,9 +73,11 @@ def require_link(session: HubSession, slug: str) -> PartnerLink:
 def list_exchanges(session: HubSession, window: Window, wanted: ExchangeFilter) -> Page:
     """Exchanges, newest first. Raises `NotFound` for an unknown link."""
     query = ExchangeQuery(
-        link_id=None if wanted.link is None else require_link(session, wanted.link).id,
+        link_id=None if wanted.link is None else link_view(session, wanted.link)["id"],
         interface=wanted.interface,
         object_key=wanted.object_key,
+        direction=wanted.direction,
+        failed_only=wanted.failed_only,
         before_id=window.after,
         limit=window.limit + 1,
     )

@@ -18,6 +18,7 @@ from charging_core.orders.snapshot import order_snapshot
 from charging_core.stations.model import Connector
 from hub.reading.deliveries import deliveries_about
 from hub.reading.paging import Page, Window, read_page
+from hub.reading.timeline import timeline
 from hub.reading.values import mask
 
 _LINE = (
@@ -81,13 +82,14 @@ def by_class(details: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def order_trace(session: HubSession, order: ChargeOrder, stays: list[dict[str, Any]]) -> dict[str, Any]:
-    """Everything about an order on one page: bill, state changes, who was told, parking."""
-    return {
+    """Everything about an order on one page: bill, state changes, who was told, parking; and all of it as one `timeline`."""
+    trace = {
         "order": order_view(session, order),
         "states": [_transition(change) for change in transitions(session, order.id)],
         "deliveries": deliveries_about(session, [order.id]),
         "parking": stays,
     }
+    return trace | {"timeline": timeline(session, order, trace)}
 
 
 def _line(order: ChargeOrder) -> dict[str, Any]:

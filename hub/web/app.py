@@ -1,37 +1,42 @@
-"""Assembles the one ASGI application: T/CEC 102 door, pages and probes, then connexion with console, app and call-backs."""
+"""Assembles the one ASGI application: T/CEC 102 door, pages and probes, then console, app and call-backs by their contracts."""
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable
 
-from a2wsgi import WSGIMiddleware
-from connexion import FlaskApp
-from connexion.options import SwaggerUIOptions
-from connexion.validators import VALIDATOR_MAP
 from starlette.routing import Router
 from starlette.types import ASGIApp
 
-import openapi
-from hub.container import Container, Role
-from hub.web.asgi import BodyLimit, Counted, Lifespan, RawCallbacks
-from hub.web.context import EXTENSION
+from hub.container import Check, Container, Role
+from hub.edge import uncollected
+from hub.web.asgi import BodyLimit, Counted, Deferred, Lifespan, RawCallbacks
 from hub.web.pages import page_routes
-from hub.web.parameters import NamedParameterValidator
 from hub.web.probes import probe_routes
-from hub.web.problems import HANDLED, on_problem, on_unexpected
-from hub.web.security import bearer_handler
-
-SERVED = ("console", "app", "callbacks")
 
 
-def build_app(container: Container, roles: Iterable[Role] = (Role.WEB,)) -> ASGIApp:
-    """The application of one process; its lifespan starts and stops the container in `roles`."""
+def build_app(container: Container, roles: Iterable[Role] = (Role.WEB,), *, ahead: bool = False) -> ASGIApp:
+    """The application of one process; its lifespan starts and stops the container in `roles`.
+
+    The contracts' part is built at the first call that needs it, or (`ahead`) in a thread as soon as everything else runs.
+    """
     chosen = frozenset(roles)
     limits = container.settings
-    contracts = BodyLimit(RawCallbacks(build_contracts(container)), limits.max_body_bytes, limits.max_callback_bytes)
-    routes = [*page_routes(container), *probe_routes(container)]
+    deferred = Deferred(lambda: _contracts(container))
+    contracts = BodyLimit(RawCallbacks(deferred), limits.max_body_bytes, limits.max_callback_bytes)
+    routes = [*page_routes(container), *probe_routes(container, lambda: _check(deferred))]
     inner: ASGIApp = Counted(Router(routes, default=contracts))
-    return Lifespan(container.tcec_door(inner), lambda: container.start(chosen), container.stop)
+
+    def start() -> None:
+        container.start(chosen)
+        if ahead:
+            deferred.begin()
+
+    def stop() -> None:
+        deferred.end()
+        container.stop()
+
+    return Lifespan(container.tcec_door(inner), start, stop)
 
 
 def build_probe_app(container: Container, roles: Iterable[Role]) -> ASGIApp:
@@ -40,27 +45,15 @@ def build_probe_app(container: Container, roles: Iterable[Role]) -> ASGIApp:
     return Lifespan(Router(probe_routes(container)), lambda: container.start(chosen), container.stop)
 
 
-def build_contracts(container: Container) -> ASGIApp:
-    """connexion with every contract it serves; operationId names the handler."""
-    security = {"bearer": bearer_handler(container)}
-    validators = {**VALIDATOR_MAP, "parameter": NamedParameterValidator}
-    raw = validators | {"body": {}}
-    app = FlaskApp("charging_hub", security_map=security)
-    app.app.extensions[EXTENSION] = container
-    # The bridge runs at most this many handlers at once; the default of 10 is below what the database pool offers.
-    app._middleware_app.asgi_app = WSGIMiddleware(app.app.wsgi_app, workers=container.settings.web_threads)
-    for kind in HANDLED:
-        app.add_error_handler(kind, on_problem)
-    app.add_error_handler(Exception, on_unexpected)
-    pages_are_ours = SwaggerUIOptions(serve_spec=False, swagger_ui=False)
-    for name in SERVED:
-        app.add_api(
-            openapi.load(name),
-            name=name,
-            swagger_ui_options=pages_are_ours,
-            # A misspelt parameter must not pass silently; what devices post is theirs and is not looked at here.
-            strict_validation=name != "callbacks",
-            validator_map=raw if name == "callbacks" else validators,
-        )
-    built: ASGIApp = app
-    return built
+def _contracts(container: Container) -> ASGIApp:
+    with uncollected(), warnings.catch_warnings():
+        # connexion imports starlette's test client, which warns about its HTTP library; nothing of ours uses either.
+        warnings.simplefilter("ignore")
+        from hub.web.contracts import build_contracts
+    return build_contracts(container)
+
+
+def _check(deferred: Deferred) -> list[Check]:
+    """Nothing to say unless the contracts could not be built: until they are, their callers wait for them."""
+    problem = deferred.problem
+    return [Check("contracts", "接口 · interfaces", False, problem)] if problem else []

@@ -2,18 +2,77 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
 
 import anyio.to_thread
+import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hub import metrics
-from hub.web.problems import document
+from hub.web.titles import document
 
 PUSHED_TYPE = b"x-pushed-content-type"
 _AREAS = ("/api/console", "/api/app", "/callbacks", "/docs")
+
+
+log = structlog.get_logger()
+
+
+class Deferred:
+    """An application that takes long to build, built beside the others' work: by whoever needs it first, or by `begin`.
+
+    Who calls it before it is there waits. What its building raised is raised for every caller, and named by `problem`.
+    """
+
+    def __init__(self, build: Callable[[], ASGIApp]) -> None:
+        self._build = build
+        self._lock = threading.Lock()
+        self._app: ASGIApp | None = None
+        self._error: Exception | None = None
+        self._thread: threading.Thread | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI."""
+        app = self._app
+        if app is None:
+            app = await anyio.to_thread.run_sync(self._built)
+        await app(scope, receive, send)
+
+    @property
+    def problem(self) -> str:
+        """Why it could not be built; empty when it could, or has not been tried yet."""
+        return f"{type(self._error).__name__}: {self._error}" if self._error else ""
+
+    def begin(self) -> None:
+        """Build it in a thread of its own."""
+        self._thread = threading.Thread(target=self._try, name="web-contracts", daemon=True)
+        self._thread.start()
+
+    def end(self) -> None:
+        """Wait for a building that is under way: it uses what is stopped next."""
+        if self._thread is not None:
+            self._thread.join()
+
+    def _try(self) -> None:
+        try:
+            self._built()
+        except Exception:  # the thread's edge: `problem` keeps it for the probe, and every caller gets it
+            log.exception("web.contracts_not_built")
+
+    def _built(self) -> ASGIApp:
+        with self._lock:
+            if self._error is not None:
+                raise self._error
+            if self._app is None:
+                try:
+                    self._app = self._build()
+                except Exception as error:
+                    self._error = error
+                    raise
+            return self._app
 
 
 class Counted:

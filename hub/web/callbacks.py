@@ -9,7 +9,7 @@ from flask import Response, request
 
 from hub.web.asgi import PUSHED_TYPE
 from hub.web.context import answer, hub, operation
-from hub.web.problems import TITLES
+from hub.web.titles import TITLES
 from parking.service import PushResult
 
 

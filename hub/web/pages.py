@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from html import escape
-from typing import Any
 
 import anyio.to_thread
 import orjson
@@ -16,6 +16,8 @@ from starlette.staticfiles import StaticFiles
 
 import openapi
 from hub.container import Container
+from hub.web.try_it import PATH as TRY_IT
+from hub.web.try_it import try_it_routes
 
 DOCUMENTS = {
     "tcec102": ("T/CEC 102 互联互通接口", "partner platforms and regulators"),
@@ -31,6 +33,8 @@ _HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-cache",
 }
+SEALED = "tcec102"
+_LINK_TO_TRY = f'<p><a href="{TRY_IT}">T/CEC 102 在线联调 · seal, send and open messages in the browser</a></p>'
 _STYLE = """
 :root{color-scheme:light dark}body{font:16px/1.6 system-ui,"PingFang SC","Microsoft YaHei",sans-serif;margin:0 auto;max-width:56rem;
 padding:2rem 1rem}h1{font-size:1.5rem;margin:0 0 .2rem}h2{font-size:1.05rem;margin:2rem 0 .4rem}p.sub{margin:0;opacity:.7}
@@ -52,12 +56,15 @@ def page_routes(container: Container) -> list[BaseRoute]:
             f'<td><a href="/docs/{name}/openapi.json"><code>openapi.json</code></a></td></tr>'
             for name, (zh, en) in DOCUMENTS.items()
         )
-        return _page("接口文档 · interface documents", f'<table>{rows}</table><p><a href="/">返回 · back</a></p>')
+        return _page(
+            "接口文档 · interface documents", f'<table>{rows}</table>{_LINK_TO_TRY}<p><a href="/">返回 · back</a></p>'
+        )
 
     return [
         Route("/", status),
         Route("/style.css", _style),
         Route("/docs", docs),
+        *try_it_routes(),
         Mount("/docs/assets", StaticFiles(directory=str(swagger_ui_bundle.swagger_ui_path))),
         Route("/docs/{name}/openapi.json", _document),
         Route("/docs/{name}/start.js", _start_script),
@@ -114,19 +121,26 @@ async def _document(request: Request) -> Response:
     name = request.path_params["name"]
     if name not in DOCUMENTS:
         return _page("404", "没有这个文档 · no such document", 404)
-    return Response(orjson.dumps(_shown(name), default=str), media_type="application/json", headers=_HEADERS)
+    shown = await anyio.to_thread.run_sync(_shown, name)
+    return Response(shown, media_type="application/json", headers=_HEADERS)
 
 
-def _shown(name: str) -> dict[str, Any]:
+@cache
+def _shown(name: str) -> bytes:
     document = openapi.load(name)
     # The bundled page renders OpenAPI 3.0 only. What 3.1 adds is not needed to read the document.
-    return document | {"openapi": "3.0.3"} if str(document["openapi"]).startswith("3.1") else document
+    if str(document["openapi"]).startswith("3.1"):
+        document["openapi"] = "3.0.3"
+    return orjson.dumps(document, default=str)
 
 
 async def _start_script(request: Request) -> Response:
-    address = json.dumps(f"/docs/{request.path_params['name']}/openapi.json")
+    name = request.path_params["name"]
+    address = json.dumps(f"/docs/{name}/openapi.json")
+    # What is typed into the bundled page would be sent unsealed and refused; T/CEC 102 has a page of its own to try it on.
+    methods = ",supportedSubmitMethods:[]" if name == SEALED else ""
     script = (
-        f"window.ui=SwaggerUIBundle({{url:{address},dom_id:'#ui',deepLinking:true,validatorUrl:null,"
+        f"window.ui=SwaggerUIBundle({{url:{address},dom_id:'#ui',deepLinking:true,validatorUrl:null{methods},"
         "presets:[SwaggerUIBundle.presets.apis]});"
     )
     return Response(script, media_type="text/javascript", headers=_HEADERS)
@@ -138,7 +152,7 @@ async def _document_page(request: Request) -> Response:
         return _page("404", "没有这个文档 · no such document", 404)
     html = (
         f'<!doctype html><html lang="zh-CN"><meta charset="utf-8"><title>{DOCUMENTS[name][0]}</title>'
-        '<link rel="stylesheet" href="/docs/assets/swagger-ui.css"><div id="ui"></div>'
+        f'<link rel="stylesheet" href="/docs/assets/swagger-ui.css">{_LINK_TO_TRY if name == SEALED else ""}<div id="ui"></div>'
         '<script src="/docs/assets/swagger-ui-bundle.js"></script><script src="start.js"></script></html>'
     )
     return HTMLResponse(html, headers=_HEADERS)

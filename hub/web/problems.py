@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from typing import Any
 
-import orjson
 import structlog
 from connexion.exceptions import ProblemException
 from connexion.lifecycle import ConnexionRequest, ConnexionResponse
@@ -15,24 +14,12 @@ from starlette.exceptions import HTTPException
 from charging_core.errors import Conflict, InvalidInput, NotFound
 from charging_core.orders.service import Refusal
 from hub import metrics
+from hub.web.titles import TITLES, document
+from partners.errors import RoamingFailed
 from worker.errors import NotRepairable
 
 log = structlog.get_logger()
 
-TITLES = {
-    400: "请求有误 / bad request",
-    401: "需要有效的 API 令牌 / a valid API token is needed",
-    403: "令牌没有所需的权限 / the token lacks the scope",
-    404: "没有找到 / not found",
-    405: "不支持的方法 / method not allowed",
-    409: "与当前状态冲突 / conflicts with the present state",
-    413: "请求体过大 / request body too large",
-    415: "不支持的内容类型 / unsupported media type",
-    422: "取值不对 / a value breaks a rule",
-    429: "请求过于频繁 / too many requests",
-    500: "内部错误 / internal error",
-    503: "暂时不可用 / temporarily unavailable",
-}
 
 REFUSALS = {
     Refusal.NO_SUCH_CONNECTOR: (404, "没有这个枪 / no such connector"),
@@ -63,16 +50,12 @@ def as_http_problem(error: Exception) -> ProblemException | None:
         return ProblemException(status=409, title=TITLES[409], detail=str(error))
     if isinstance(error, InvalidInput):
         return ProblemException(status=422, title=TITLES[422], detail=error.message, ext={"field": error.field})
+    if isinstance(error, RoamingFailed):
+        return ProblemException(status=502, title=TITLES[502], detail=str(error))
     if isinstance(error, (OperationalError, TimeoutError)):
         log.warning("web.database_unavailable", error=type(error).__name__)
         return ProblemException(status=503, title=TITLES[503], detail="数据库忙或不可达 / the database is busy or away")
     return None
-
-
-def document(status: int, detail: str | None = None, **more: Any) -> bytes:
-    """A problem document as bytes."""
-    members = {"type": "about:blank", "title": TITLES.get(status, str(status)), "status": status, "detail": detail}
-    return orjson.dumps({key: value for key, value in (members | more).items() if value is not None})
 
 
 def on_problem(_request: ConnexionRequest, error: Exception) -> ConnexionResponse:

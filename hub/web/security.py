@@ -15,7 +15,7 @@ from connexion.security import BearerSecurityHandler
 from charging_core.access import Principal, check_token
 from hub import metrics
 from hub.container import Container
-from hub.web.problems import TITLES
+from hub.web.titles import TITLES
 
 log = structlog.get_logger()
 

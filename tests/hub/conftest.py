@@ -41,6 +41,7 @@ def settings_for(fresh_database: FreshDatabase) -> Settings:
         database_owner_url=fresh_database.owner_url,
         web_port=0,
         pile_port=0,
+        ocpp_port=0,
         sqlite_synchronous="NORMAL",
         drain_s=5,
     )

@@ -40,6 +40,7 @@ def cli(fresh_database: FreshDatabase, monkeypatch: pytest.MonkeyPatch) -> Itera
         "HUB_SECRET_KEY": SECRET_KEY,
         "HUB_WEB_PORT": "0",
         "HUB_PILE_PORT": "0",
+        "HUB_OCPP_PORT": "0",
     }
     for name, value in environ.items():
         monkeypatch.setenv(name, value)
@@ -143,7 +144,7 @@ def test_a_busy_port_names_its_setting(hub_settings: Settings) -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        for name in ("web_port", "pile_port"):
+        for name in ("web_port", "pile_port", "ocpp_port"):
             with (
                 pytest.raises(PortBusy, match=f"HUB_{name.upper()}"),
                 HubProcess(hub_settings.model_copy(update={name: port})),

@@ -26,7 +26,7 @@ def problems() -> str:
 
 def test_defaults_are_an_embedded_hub_on_loopback() -> None:
     settings = load_settings()
-    assert (settings.bind, settings.web_port, settings.pile_port) == ("127.0.0.1", 8080, 8768)
+    assert (settings.bind, settings.web_port, settings.pile_port, settings.ocpp_port) == ("127.0.0.1", 8080, 8768, 8769)
     assert settings.embedded
 
 
@@ -89,6 +89,15 @@ def test_an_unknown_key_of_the_file_is_refused(monkeypatch: pytest.MonkeyPatch, 
     assert "HUB_WEB_PROT" in problems()
     monkeypatch.setenv("HUB_CONFIG", str(tmp_path / "absent.yaml"))
     assert "HUB_CONFIG" in problems()
+
+
+def test_how_long_history_is_kept_is_said_by_kind(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HUB_KEEP_ATTEMPTS_DAYS", "default=30, partner=180")
+    assert load_settings().keep_attempts_days == {"default": 30, "partner": 180}
+    monkeypatch.setenv("HUB_KEEP_ATTEMPTS_DAYS", "partners=180,park")
+    found = problems()
+    assert "HUB_KEEP_ATTEMPTS_DAYS" in found
+    assert "'default', 'partner', 'regulator' or 'park'" in found
 
 
 def test_secrets_are_masked(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -17,20 +19,33 @@ import openapi
 from charging_core.clock import Clock
 from charging_core.db import HubSession
 from charging_core.ids import new_id
+from charging_core.orders.facts import TradeFacts
 from charging_core.orders.model import ChargeOrder, Origin
 from charging_core.orders.service import StartRequest, start_order
+from charging_core.orders.settlement import settle
 from charging_core.orders.state import OrderState
+from charging_core.piles.model import FirmwareRollout, GroundLock
+from charging_core.piles.ports import CommandKind
+from charging_core.piles.store.device import Asked, Request, ask
+from charging_core.piles.store.firmware import Package, Plan
 from charging_core.stations.model import Connector, ConnectorState, RefusedLogin, Station
+from charging_core.tariffs.periods import RateClass
 from hub.container import Container
+from municipal.model import RegulatorLink
 from parking.model import ParkConnection
 from partners.model import ExchangeRow, PartnerLink
+from partners.reconcile.disputes import Contest, contest
+from partners.reconcile.model import PartnerStatement
+from partners.roaming.model import RoamingConnector, RoamingOrder, RoamingStation
 from tests.hub.conftest import Stage, Tokens
-from worker.model import DeliveryRow
+from worker.model import DeliveryRow, DestinationState
+from worker.repair import hold_delivery
 
 CONTRACTS = ("app", "console", "callbacks")
 METHODS = ("get", "post", "put", "patch", "delete")
 CONNECTOR = "3201060000000101"
 FREE = "3201060000000102"
+PILE, SECOND, THIRD = "32010600000001", "32010600000002", "32010600000003"
 
 
 @dataclass(frozen=True)
@@ -50,7 +65,7 @@ class Sample:
 
     path: dict[str, str] = field(default_factory=dict)
     query: str = ""
-    body: dict[str, str] | None = None
+    body: dict[str, Any] | None = None
     owner: tuple[int, ...] = (200,)
     stranger: int = 404
     lists: bool = False
@@ -58,7 +73,12 @@ class Sample:
 
 _LIST = Sample(lists=True, stranger=200)
 _ORDER = {"order": "{order}"}
+_BILLED, _TARIFF, _REASON = {"order": "{billed}"}, {"tariff": "city-2026"}, {"reason": "核对 / checked"}
+_WHY = {"why": "对方升级 / their upgrade"}
+_DISPUTE, _ROAMING = {"dispute": "{dispute}"}, {"order": "{roaming_order}"}
 _START = {"connector": FREE, "request_id": "{request}"}
+_PACKAGE = {"server": "10.1.2.3", "path": "fw.bin", "user": "ftp", "password": "secret"}
+_FIRMWARE: dict[str, Any] = {"name": "V3", "piles": [SECOND], "package": _PACKAGE}
 _CONSOLE, _APP = "hub.web.console", "hub.web.driver"
 
 SAMPLES = {
@@ -69,11 +89,35 @@ SAMPLES = {
     f"{_CONSOLE}.stations.list_refused_logins": _LIST,
     f"{_CONSOLE}.stations.list_connectors": _LIST,
     f"{_CONSOLE}.stations.get_connector": Sample({"connector": CONNECTOR}),
+    f"{_CONSOLE}.piles.list_commands": Sample({"pile": PILE}, lists=True),
+    f"{_CONSOLE}.piles.ask_pile": Sample({"pile": PILE}, body={"kind": "sync_time"}, owner=(202,)),
+    f"{_CONSOLE}.piles.get_command": Sample({"command": "{command}"}),
+    f"{_CONSOLE}.piles.watch_pile": Sample({"pile": PILE}),
+    f"{_CONSOLE}.piles.list_tariff_rollout": _LIST,
+    # Without piles named, all of the caller's that are behind: the other tenant's own are not the owner's.
+    f"{_CONSOLE}.piles.push_tariffs": Sample(body={"reason": "调价"}, owner=(202,), stranger=202),
+    f"{_CONSOLE}.piles.list_firmware_rollouts": _LIST,
+    f"{_CONSOLE}.piles.begin_firmware_rollout": Sample(body=_FIRMWARE, owner=(201,)),
+    f"{_CONSOLE}.piles.get_firmware_rollout": Sample({"rollout": "{rollout}"}),
+    f"{_CONSOLE}.piles.change_firmware_rollout": Sample({"rollout": "{rollout}"}, body={"state": "paused"}),
+    f"{_CONSOLE}.piles.list_ground_locks": _LIST,
     f"{_CONSOLE}.orders.list_orders": _LIST,
     f"{_CONSOLE}.orders.start_order": Sample(body=_START, owner=(201,)),
     f"{_CONSOLE}.orders.get_order": Sample(_ORDER),
     f"{_CONSOLE}.orders.stop_order": Sample(_ORDER, owner=(202,)),
     f"{_CONSOLE}.orders.trace_order": Sample(_ORDER),
+    f"{_CONSOLE}.review.explain_order": Sample(_BILLED),
+    f"{_CONSOLE}.review.list_review": _LIST,
+    f"{_CONSOLE}.review.get_review": Sample(_BILLED),
+    f"{_CONSOLE}.review.accept_review": Sample(_BILLED, body=_REASON),
+    f"{_CONSOLE}.review.end_order": Sample(_ORDER, body=_REASON),
+    f"{_CONSOLE}.review.close_order": Sample(_ORDER, body=_REASON),
+    f"{_CONSOLE}.review.resettle_order": Sample(_BILLED, body=_REASON | {"energies": {"flat": "11.5"}}),
+    f"{_CONSOLE}.review.refund_order": Sample(_BILLED, body=_REASON | {"amount": "1.00"}),
+    f"{_CONSOLE}.tariffs.list_tariffs": _LIST,
+    f"{_CONSOLE}.tariffs.get_tariff": Sample(_TARIFF, stranger=200),
+    f"{_CONSOLE}.tariffs.simulate_tariff": Sample(_TARIFF, "since=2026-01-01", stranger=200, lists=True),
+    f"{_CONSOLE}.tariffs.quote_station": Sample({"station": "{station}"}, "energy=30"),
     f"{_CONSOLE}.links.list_links": _LIST,
     f"{_CONSOLE}.links.get_link": Sample({"link": "{link}"}),
     f"{_CONSOLE}.links.test_link": Sample({"link": "{link}"}),
@@ -81,6 +125,38 @@ SAMPLES = {
     f"{_CONSOLE}.deliveries.list_deliveries": _LIST,
     f"{_CONSOLE}.deliveries.get_delivery": Sample({"delivery": "{delivery}"}),
     f"{_CONSOLE}.deliveries.replay_delivery": Sample({"delivery": "{delivery}"}, owner=(202,)),
+    f"{_CONSOLE}.deliveries.hold_delivery": Sample({"delivery": "{waiting}"}, body=_WHY, owner=(202,)),
+    f"{_CONSOLE}.deliveries.release_delivery": Sample({"delivery": "{held}"}, owner=(202,)),
+    f"{_CONSOLE}.deliveries.discard_delivery": Sample({"delivery": "{waiting}"}, body=_WHY, owner=(202,)),
+    f"{_CONSOLE}.deliveries.list_stats": Sample(lists=True, stranger=200),
+    f"{_CONSOLE}.deliveries.list_actions": Sample(lists=True, stranger=200),
+    f"{_CONSOLE}.deliveries.replay_selection": Sample(body={"destination": "partner:{link}"}, owner=(202,)),
+    f"{_CONSOLE}.deliveries.recover": Sample(
+        body={"destination": "partner:{link}", "since": "2026-01-05T00:00:00+08:00"}, owner=(202,)
+    ),
+    f"{_CONSOLE}.deliveries.hold_destination": Sample({"destination": "{link}"}, body=_WHY),
+    f"{_CONSOLE}.deliveries.release_destination": Sample({"destination": "{regulator_id}"}),
+    f"{_CONSOLE}.reconcile.list_statements": _LIST,
+    f"{_CONSOLE}.reconcile.get_statement": Sample({"statement": "{statement}"}),
+    f"{_CONSOLE}.reconcile.send_statement": Sample(body={"link": "{link}", "day": "2026-01-05"}, owner=(201,)),
+    f"{_CONSOLE}.reconcile.list_disputes": _LIST,
+    f"{_CONSOLE}.reconcile.get_dispute": Sample(_DISPUTE),
+    f"{_CONSOLE}.reconcile.explain_dispute": Sample(_DISPUTE, body={"text": "以电表为准"}),
+    f"{_CONSOLE}.reconcile.repush_dispute": Sample(_DISPUTE, owner=(202,)),
+    f"{_CONSOLE}.reconcile.close_dispute": Sample(_DISPUTE, body={"outcome": "accepted"}),
+    f"{_CONSOLE}.roaming.list_stations": _LIST,
+    # The other operator is not there: 502 is what the owner gets, who is let through to it.
+    f"{_CONSOLE}.roaming.sync_link": Sample({"link": "{link}"}, owner=(502,)),
+    f"{_CONSOLE}.roaming.list_orders": _LIST,
+    f"{_CONSOLE}.roaming.get_order": Sample(_ROAMING),
+    f"{_CONSOLE}.roaming.start_order": Sample(
+        body={"link": "{link}", "connector": "{roaming_connector}", "request_id": "r-1"}, owner=(201,)
+    ),
+    f"{_CONSOLE}.roaming.check_connector": Sample({"link": "{link}", "connector": "{roaming_connector}"}, owner=(502,)),
+    f"{_CONSOLE}.roaming.station_stats": Sample(
+        {"link": "{link}", "station": "770001"}, query="first=2026-01-05&last=2026-01-05", owner=(502,)
+    ),
+    f"{_CONSOLE}.roaming.stop_order": Sample(_ROAMING, owner=(502,)),
     f"{_APP}.stations.list_stations": _LIST,
     f"{_APP}.stations.get_station": Sample({"station": "{station}"}),
     f"{_APP}.stations.get_connector": Sample({"connector": CONNECTOR}),
@@ -126,6 +202,7 @@ def things(stage: Stage) -> dict[str, str]:
         order = _order(session, hub)
         link = session.scalars(select(PartnerLink)).one()
         link.slug = "only-demo"  # the links of both tenants must not meet by name
+        link.options = {**link.options, "role": "both"}
         link.version += 1
         found = {
             "order": order.id,
@@ -135,8 +212,14 @@ def things(stage: Stage) -> dict[str, str]:
             "link": link.slug,
             "link_id": link.id,
             "delivery": _delivery(session, hub.clock, link.id, order.id),
+            **_open_deliveries(session, hub.clock, link.id),
+            "regulator_id": _destinations(session, hub.clock, link.id),
             "inbound": session.scalars(select(ParkConnection.inbound_token)).first() or "",
         }
+        found["billed"] = _billed(session, hub)
+        found |= _accounts(session, hub.clock, link.id, order)
+        found |= _devices(session, hub)
+        found |= _abroad(session, hub.clock, link.id)
         session.add(_exchange(hub.clock, link.id))
         session.add(_refused(hub.clock))
     return found
@@ -151,6 +234,22 @@ def _order(session: HubSession, hub: Container) -> ChargeOrder:
     return order
 
 
+def _billed(session: HubSession, hub: Container) -> str:
+    """A settled order whose pile says another sum than our bill."""
+    now = hub.clock.now()
+    request = StartRequest(
+        connector_code=THIRD + "01", origin=Origin.APP, link_id="app:demo", start_charge_seq=new_id()
+    )
+    order = start_order(session, hub.order_context, request).order
+    assert order is not None
+    record = TradeFacts(
+        {RateClass.FLAT: Decimal(10)}, now - timedelta(hours=1), now, Decimal(0), Decimal(0), Decimal(10), Decimal(99),
+        0x40, None, None, now,
+    )  # fmt: skip
+    settle(session, hub.order_context, order.id, record)
+    return order.id
+
+
 def _delivery(session: HubSession, clock: Clock, link_id: str, order_id: str) -> str:
     row = DeliveryRow(
         id=new_id(), destination_kind="partner", destination_id=link_id, interface="notification_charge_order_info",
@@ -159,6 +258,71 @@ def _delivery(session: HubSession, clock: Clock, link_id: str, order_id: str) ->
     )  # fmt: skip
     session.add(row)
     return row.id
+
+
+def _open_deliveries(session: HubSession, clock: Clock, link_id: str) -> dict[str, str]:
+    """One that waits and one that is held, which also makes an entry in the record of actions."""
+    found = {}
+    for name in ("waiting", "held"):
+        row = session.get_one(DeliveryRow, _delivery(session, clock, link_id, new_id()))
+        row.state = "waiting"
+        found[name] = row.id
+    session.flush()
+    hold_delivery(session, found["held"], "li", "wait", clock)
+    return found
+
+
+def _destinations(session: HubSession, clock: Clock, link_id: str) -> str:
+    """The partner's link is served, the regulator's is held."""
+    regulator_id = session.scalars(select(RegulatorLink.id)).one()
+    for kind, key, held in (("partner", link_id, False), ("regulator", regulator_id, True)):
+        session.merge(DestinationState(tenant_id="demo", kind=kind, destination_id=key, held=held, hold_reason="why"))
+    return regulator_id
+
+
+def _devices(session: HubSession, hub: Container) -> dict[str, str]:
+    for earlier in session.scalars(select(FirmwareRollout)):
+        earlier.state = "cancelled"
+    session.flush()
+    asked = Asked("test")
+    rollout = hub.firmware.begin(session, Package("10.1.2.3", "fw.bin", "ftp", "secret"), Plan("V2", [THIRD]), asked)
+    command = ask(session, hub.clock, hub.waker, Request(CommandKind.SYNC_TIME, PILE), asked)
+    lock = GroundLock(
+        connector_code=CONNECTOR, tenant_id="demo", position="raised", occupied=False, battery_percent=80, alarm=None,
+        reported_at=hub.clock.now(),
+    )  # fmt: skip
+    session.merge(lock)
+    return {"rollout": rollout.id, "command": command.id}
+
+
+def _accounts(session: HubSession, clock: Clock, link_id: str, order: ChargeOrder) -> dict[str, str]:
+    now, seq = clock.now(), order.start_charge_seq or ""
+    statement = PartnerStatement(
+        id=new_id(), link_id=link_id, direction="out", check_seq=new_id(), starts_at=now, ends_at=now, order_count=1,
+        energy_kwh=Decimal(1), total_yuan=Decimal(1), state="answered", answer={}, created_at=now,
+    )  # fmt: skip
+    case = Contest(link_id=link_id, start_charge_seq=seq, source="statement", order_id=order.id)
+    session.add(statement)
+    return {"statement": statement.id, "dispute": contest(session, case, now).id}
+
+
+def _abroad(session: HubSession, clock: Clock, link_id: str) -> dict[str, str]:
+    now = clock.now()
+    station = RoamingStation(
+        id=new_id(), link_id=link_id, operator_id="MA5OPER01", station_id=new_id(), name="异地站", info={},
+        seen_at=now, changed_at=now,
+    )  # fmt: skip
+    connector = RoamingConnector(
+        id=new_id(), link_id=link_id, station_row_id=station.id, connector_id=new_id(), equipment_id="1", info={}
+    )
+    order = RoamingOrder(
+        id=new_id(), link_id=link_id, start_charge_seq=new_id(), connector_id=connector.connector_id, state="charging",
+        plate="浙A12345", created_at=now, queries=0, history=[],
+    )  # fmt: skip
+    session.add(station)
+    session.flush()
+    session.add_all([connector, order])
+    return {"roaming_connector": connector.connector_id, "roaming_order": order.id}
 
 
 def _exchange(clock: Clock, link_id: str) -> ExchangeRow:
@@ -182,10 +346,14 @@ def call(stage: Stage, things: dict[str, str]) -> Callable[[Operation, dict[str,
     def run(operation: Operation, headers: dict[str, str]) -> Any:
         sample = SAMPLES[operation.id]
         path = operation.path.format(**{name: value.format(**things) for name, value in sample.path.items()})
-        body = None if sample.body is None else {k: v.format(**things) for k, v in sample.body.items()}
+        body = None if sample.body is None else {k: _filled(v, things) for k, v in sample.body.items()}
         return stage.client.request(operation.method, f"{path}?{sample.query}", headers=headers, json=body)
 
     return run
+
+
+def _filled(value: Any, things: dict[str, str]) -> Any:
+    return value.format(**things) if isinstance(value, str) else value
 
 
 def test_every_operation_has_a_sample_and_every_sample_an_operation() -> None:

@@ -35,6 +35,7 @@ def hub_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         secret_key=SecretStr("pages-test-secret-key"),
         web_port=0,
         pile_port=0,
+        ocpp_port=0,
     )
     upgrade(settings.owner_url)
     with HubProcess(settings) as hub:

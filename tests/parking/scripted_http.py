@@ -74,6 +74,8 @@ class ScriptedServer:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True
+            wbufsize = -1  # one write per answer: two would wait for the delayed ACK of the first
             timeout = 5
 
             def handle_any(self) -> None:

@@ -37,8 +37,10 @@ def list_exchanges(
     link: str | None = None,
     interface: str | None = None,
     object: str | None = None,  # noqa: A002 - the contract's name of the parameter
+    direction: str | None = None,
+    failed: bool = False,
 ) -> Response:
     """`GET /exchanges`."""
     with reading() as session:
-        wanted = links.ExchangeFilter(link, interface, object)
+        wanted = links.ExchangeFilter(link, interface, object, direction, failed)
         return answer(links.list_exchanges(session, Window(limit, after), wanted))

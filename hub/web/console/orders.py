@@ -7,12 +7,11 @@ from typing import Any
 
 from flask import Response
 
-from charging_core.clock import CHINA
-from charging_core.errors import InvalidInput
 from charging_core.orders.model import Origin
 from charging_core.orders.service import request_stop
 from hub.reading import orders
 from hub.reading.paging import Window
+from hub.reading.times import instant
 from hub.reading.values import masked
 from hub.starting import Desk, start_at
 from hub.web.context import answer, caller, hub, operation, reading, writing
@@ -70,10 +69,4 @@ def stop_order(order: str) -> Response:
 
 
 def _instant(name: str, text: str | None) -> datetime | None:
-    if text is None:
-        return None
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise InvalidInput(name, "不是 ISO 8601 时间 / not an ISO 8601 time") from error
-    return found if found.tzinfo else found.replace(tzinfo=CHINA)
+    return None if text is None else instant(name, text)
