@@ -5,7 +5,7 @@ VENV := .venv/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint bench servers lock clean
+.PHONY: help setup run test lint bench fuzz chaos servers lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
@@ -25,6 +25,14 @@ lint: setup ## ruff, mypy, layers
 
 bench: setup ## measurements, as ratios against reference runs
 	@$(VENV)/python -m tests.bench $(ARGS)
+
+fuzz: setup ## many inputs for the pile protocol's decoder (ARGS="--count 1000000"; 10 million by default)
+	@test -d .venv/fuzz || $(VENV)/python -m pip install --quiet --no-deps --only-binary :all: --target .venv/fuzz 'atheris>=3,<4' 2>/dev/null \
+		|| echo "atheris 无法安装, 仅用自带循环 / atheris cannot be installed here: own loop only"
+	@PYTHONPATH=.venv/fuzz $(VENV)/python -m tests.fuzz $(ARGS)
+
+chaos: setup ## ten minutes of kill -9, crashes and lies on both databases (ARGS='--minutes 3')
+	@$(VENV)/python -m tests.chaos $(ARGS)
 
 servers: setup ## a PostgreSQL and a Redis to develop against; prints their settings
 	@$(VENV)/python -m tests.support.servers

@@ -1,29 +1,30 @@
 """The measured side of the delivery bench: the worker as the product runs it, every push signed, every attempt stored, metrics on.
 
-    python -m tests.bench.deliveries_hub RECEIVER_PORT THREADS DESTINATIONS DATABASE_URL REDIS_URL|-
+    python -m tests.bench.deliveries_hub RECEIVER_PORT THREADS DESTINATIONS REDIS_URL|- DATABASE_URL
 
 Reads commands from standard input, one JSON answer each: `seed N` writes N deliveries, `finished N` writes N that have ended, `start`,
-`events RATE SECONDS` commits events and tells when each was answered, `pace INTERVAL_S`, `waiting`, `stop`.
+`events RATE SECONDS` commits events and tells when, `answered` when each order was answered, `pace INTERVAL_S`, `waiting`, `drop_open`,
+`stop`.
 """
 
 from __future__ import annotations
 
 import json
-import statistics
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterable
-from datetime import datetime, timedelta
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
 from pydantic import SecretStr
-from sqlalchemy import func, insert, select
+from sqlalchemy import delete, func, insert, select
 
 from charging_core.clock import SystemClock
 from charging_core.db import Database, HubSession
 from charging_core.events import DomainEvent, record_event
+from charging_core.ids import new_id
 from hub.logging_setup import configure_logging
 from hub.settings import Settings
 from partners.tcec102.client import OutboundLink, TcecClient
@@ -32,6 +33,8 @@ from partners.tcec102.keys import KeySet
 from partners.tcec102.sending import ThreadSessions
 from partners.tcec102.tokens import TokenCache
 from worker.api import Body, Delivery, Destination, DriverDefaults, Exchange, PlannedDelivery, Registry, Verdict
+from worker.claiming import DELIVERY
+from worker.journal import ATTEMPT
 from worker.judging import judge_by_policy
 from worker.model import DeliveryRow
 from worker.planning import delivery_row, enqueue
@@ -68,6 +71,10 @@ POLICY = DeliveryPolicy(
     success="Ret==0 and Data.ConfirmResult==0",
     timeout_s=10,
 )
+
+
+COMMITTERS = 8
+"""Threads that commit events, as requests of a web server do."""
 
 
 class BenchDriver(DriverDefaults):
@@ -123,7 +130,7 @@ class BenchDriver(DriverDefaults):
 class Hub:
     """The commands."""
 
-    def __init__(self, port: str, threads: str, destinations: str, database_url: str, redis_url: str) -> None:
+    def __init__(self, port: str, threads: str, destinations: str, redis_url: str, database_url: str) -> None:
         self.db, self.clock = Database(database_url), SystemClock()
         self.driver = BenchDriver(int(port), int(destinations))
         registry = Registry()
@@ -131,9 +138,11 @@ class Hub:
         settings = WorkerSettings(redis_url=None if redis_url == "-" else redis_url, threads=int(threads))
         self.runtime = WorkerRuntime(self.db, self.clock, registry, settings)
         self.next = 0
+        self.running = False
 
-    def seed(self, count: str) -> None:
+    def seed(self, count: str, first: str = "0") -> None:
         """Deliveries that wait, spread over the destinations."""
+        self.next = max(self.next, int(first))
         for start in range(0, int(count), 1000):
             numbers = range(self.next + start, self.next + min(start + 1000, int(count)))
             with self.db.session(TENANT) as session:
@@ -142,33 +151,60 @@ class Hub:
         self.analyse()
 
     def finished(self, count: str) -> None:
-        """Deliveries that ended in the past months."""
-        ended = self.clock.now() - timedelta(days=1)
-        for start in range(0, int(count), 5000):
-            rows = [self._ended(number, ended) for number in range(start, min(start + 5000, int(count)))]
-            with self.db.system("bench") as session:
-                session.connection().execute(insert(DeliveryRow.__table__), rows)  # type: ignore[arg-type]
+        """Deliveries that ended yesterday, with an attempt each: copies of one, made by the database."""
+        number = "lpad(n::text, 20, '0')" if self.db.dialect == "postgresql" else "printf('%020d', n)"
+        several = len(self.driver.names)
+        destination = f"'d' || (n - n / {several} * {several})"  # the remainder; a percent sign would be a parameter's
+        made = {"id": f"'000000' || {number}", "object_key": f"'old-' || {number}", "destination_id": destination}
+        attempt = {"id": f"'000001' || {number}", "delivery_id": made["id"]}
+        with self.db.system("bench") as session:
+            connection = session.connection()
+            for table, one, own in ((DELIVERY, self._ended(), made), (ATTEMPT, self._attempt(), attempt)):
+                connection.execute(insert(table), [one])
+                names = ", ".join(column.name for column in table.c)
+                values = ", ".join(own.get(column.name, f"t.{column.name}") for column in table.c)
+                connection.exec_driver_sql(
+                    "WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers "
+                    f"WHERE n < {int(count)}) INSERT INTO {table.name} ({names}) "
+                    f"SELECT {values} FROM {table.name} t, numbers WHERE t.id = '{one['id']}'"
+                )
         self.analyse()
 
-    def _ended(self, number: int, ended: datetime) -> dict[str, Any]:
-        row = delivery_row(self.driver.planned(number, 0), ended, TENANT, ended, None, {})
-        return row | {
-            "state": "delivered",
-            "outcome": "ok",
-            "body": row["snapshot"],
-            "finished_at": ended,
-            "attempt_count": 1,
-        }
+    def _ended(self) -> dict[str, Any]:
+        ended = self.clock.now() - timedelta(days=1)
+        row = delivery_row(self.driver.planned(0, 0), ended, TENANT, ended, None, {})
+        end = {"state": "delivered", "outcome": "ok", "finished_at": ended, "attempt_count": 1}
+        return row | end | {"snapshot": {"text": "x" * 200}, "body": {"text": "x" * 200}}
+
+    def _attempt(self) -> dict[str, Any]:
+        text = "x" * 200
+        return {
+            "id": new_id(), "tenant_id": TENANT, "delivery_id": new_id(), "number": 1, "duration_ms": 50, "outcome": "ok",
+            "started_at": self.clock.now() - timedelta(days=1), "worker": "bench", "request_text": text, "answer_text": text,
+        }  # fmt: skip
+
+    def drop_open(self) -> None:
+        """Forget what still waits; the next round begins with its own."""
+        self.stop()
+        with self.db.system("bench") as session:
+            session.connection().execute(delete(DELIVERY).where(DELIVERY.c.finished_at.is_(None)))
 
     def analyse(self) -> None:
         """What autovacuum does on a server of that age."""
         if self.db.dialect == "postgresql":
             with self.db.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-                connection.exec_driver_sql("ANALYZE delivery")
+                connection.exec_driver_sql("VACUUM ANALYZE delivery, delivery_attempt")
 
     def start(self) -> None:
         """The worker's threads."""
+        self.running = True
         self.runtime.start()
+
+    def stop(self) -> None:
+        """Let what is under way end."""
+        if self.running:
+            self.running = False
+            self.runtime.stop(5)
 
     def pace(self, interval_s: str) -> None:
         """From now on calls to one destination are this far apart."""
@@ -181,28 +217,27 @@ class Hub:
             found = session.execute(query.group_by(DeliveryRow.destination_id, DeliveryRow.state)).all()
         return {f"{destination} {state}": count for destination, state, count in found}
 
+    def answered(self) -> dict[str, float]:
+        """When the receiver's answer to each order came to this process."""
+        return dict(self.driver.answered)
+
     def events(self, rate: str, seconds: str) -> dict[str, float]:
-        """Commit one event every 1/rate seconds; milliseconds from the commit to the receiver's answer."""
+        """Commit one event every 1/rate seconds; when each order was committed."""
         committed: dict[str, float] = {}
         begun, first = time.time(), self.next
-        for number in range(first, first + int(float(rate) * float(seconds))):
-            time.sleep(max(0.0, begun + (number - first) / float(rate) - time.time()))
-            with self.db.session(TENANT) as session:
-                record_event(session, "order.settled", str(number), 1, {}, self.clock.now())
-                session.on_commit(self.runtime.wake)
-            committed[f"order-{number}"] = time.time()
+
+        def commit(lane: int) -> None:
+            for number in range(first + lane, first + int(float(rate) * float(seconds)), COMMITTERS):
+                time.sleep(max(0.0, begun + (number - first) / float(rate) - time.time()))
+                with self.db.session(TENANT) as session:
+                    record_event(session, "order.settled", str(number), 1, {}, self.clock.now())
+                    session.on_commit(self.runtime.wake)
+                committed[f"order-{number}"] = time.time()
+
+        with ThreadPoolExecutor(COMMITTERS) as pool:
+            list(pool.map(commit, range(COMMITTERS)))
         self.next += len(committed)
-        end = time.time() + 20
-        while time.time() < end and not committed.keys() <= self.driver.answered.keys():
-            time.sleep(0.05)
-        took = sorted((self.driver.answered.get(key, end) - at) * 1000 for key, at in committed.items())
-        per_s = len(committed) / (max(committed.values()) - begun)
-        return {
-            "per_s": per_s,
-            "p50_ms": statistics.median(took),
-            "p99_ms": took[int(len(took) * 0.99)],
-            "max_ms": took[-1],
-        }
+        return committed
 
 
 def main(*arguments: str) -> None:
@@ -210,15 +245,15 @@ def main(*arguments: str) -> None:
     configure_logging(Settings(secret_key=SecretStr(SECRET), log_format="json"))
     hub = Hub(*arguments)
     obey: dict[str, Callable[..., Any]] = {
-        name: getattr(hub, name) for name in ("seed", "finished", "start", "pace", "waiting", "events")
+        name: getattr(hub, name)
+        for name in ("seed", "finished", "start", "pace", "waiting", "events", "answered", "drop_open")
     }
     for line in sys.stdin:
         command, *words = line.split()
         if command == "stop":
             break
         print(json.dumps({"done": command, "result": obey[command](*words)}), flush=True)
-    if threading.active_count() > 1:
-        hub.runtime.stop(5)
+    hub.stop()
     hub.db.close()
 
 

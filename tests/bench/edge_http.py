@@ -7,6 +7,8 @@ from collections import deque
 from typing import Any
 
 from charging_core.clock import SystemClock
+from hub.edge import settle
+from partners.exchanges import BATCH
 from partners.tcec102.contract import Contract
 from partners.tcec102.edge import TcecEdge
 from partners.tcec102.exchanges import Exchange
@@ -21,10 +23,10 @@ BASE = "/demo/evcs/v1/"
 
 
 class Kept:
-    """A bounded record, as the product keeps one before it writes in the background."""
+    """A bounded record, as the product keeps one before it writes in the background: as many as are written at once."""
 
     def __init__(self) -> None:
-        self.exchanges: deque[Exchange] = deque(maxlen=1000)
+        self.exchanges: deque[Exchange] = deque(maxlen=BATCH)
 
     def record(self, exchange: Exchange) -> None:
         self.exchanges.append(exchange)
@@ -50,6 +52,7 @@ def build() -> TcecEdge:
         sink=Kept(),
         inline_handlers=frozenset({"query_station_status"}),
     )
+    settle()  # as every process of the hub does when it is composed
     return TcecEdge(door)
 
 

@@ -11,7 +11,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 HOST = "127.0.0.1"
-_WARM_UP_S = 0.5
 _OPENING_S = 1.0
 """Time for a log-in and all that a server says after it."""
 
@@ -26,21 +25,33 @@ class Measured:
 
 
 Opening = Callable[[int], bytes] | None
+Question = bytes | Callable[[int], bytes]
+"""The same for every connection, or one for each by its number."""
 
 
 async def run(
-    port: int, connections: int, seconds: float, question: bytes, framing: str, opening: Opening = None
+    port: int,
+    connections: int,
+    seconds: float,
+    question: Question,
+    framing: str,
+    opening: Opening = None,
+    *,
+    warm_up_s: float = 0.5,
 ) -> Measured:
     """Ask `question` over `connections` sockets for `seconds`; `framing` is `http` or `fixed:N` (N bytes an answer).
 
-    `opening(i)` is said first on connection `i`; whatever is answered to it is dropped.
+    `opening(i)` is said first on connection `i`; whatever is answered to it is dropped. The first `warm_up_s` are not counted.
     """
     laps: list[float] = []
     quiet = _OPENING_S if opening else 0.0
-    until = time.perf_counter() + quiet + _WARM_UP_S + seconds
+    until = time.perf_counter() + quiet + warm_up_s + seconds
     counted_from = until - seconds
     first = [opening(i) if opening else b"" for i in range(connections)]
-    tasks = [_client(port, question, framing, until, counted_from, laps, said) for said in first]
+    asked = [question if isinstance(question, bytes) else question(i) for i in range(connections)]
+    tasks = [
+        _client(port, ask, framing, until, counted_from, laps, said) for ask, said in zip(asked, first, strict=True)
+    ]
     await asyncio.gather(*tasks)
     laps.sort()
     return Measured(len(laps) / seconds, laps[len(laps) // 2] * 1000, laps[int(len(laps) * 0.99)] * 1000)
@@ -60,14 +71,15 @@ async def _client(
         if size:
             await reader.readexactly(size)
         else:
-            await _http_answer(reader)
+            await http_answer(reader)
         if began > counted_from:
             laps.append(time.perf_counter() - began)
     writer.close()
     await writer.wait_closed()
 
 
-async def _http_answer(reader: asyncio.StreamReader) -> bytes:
+async def http_answer(reader: asyncio.StreamReader) -> bytes:
+    """The body of one answer with status 200."""
     head = await reader.readuntil(b"\r\n\r\n")
     if not head.startswith(b"HTTP/1.1 200"):
         raise RuntimeError(head.decode("latin-1"))

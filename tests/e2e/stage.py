@@ -37,7 +37,7 @@ from tests.e2e.programs import HOST, HUB, HubProgram, command, get
 from tests.e2e.simulated import SimulatedPiles
 from tests.support.databases import Databases, FreshDatabase
 from tests.support.processes import free_port
-from tests.support.servers import redis_server
+from tests.support.servers import RedisServer, redis_server
 from tests.support.waiting import wait_until
 
 MORNING = datetime(2026, 3, 2, 8, 40, tzinfo=CHINA)
@@ -45,7 +45,7 @@ SLOW, FAST = 6.0, 120.0
 """Hand-shakes run slowly, since deadlines of seconds must not be missed by a busy machine; charges run fast."""
 ACT_S = 30.0
 """Real seconds that anything may take which the hub does by itself."""
-PILES = 12
+PILES = 14
 """Tests take one each for good, so that none meets another's car."""
 ROLES = {"sqlite": ("serve",), "postgresql": ("web", "piles", "worker", "scheduler")}
 ORDER_PUSH = "notification_charge_order_info"
@@ -78,6 +78,7 @@ class Stage:
     programs: dict[str, HubProgram]
     environment: dict[str, str]
     pile_codes: list[str]
+    redis: RedisServer | None = None
     token: str = field(default="", repr=False)
     _taken: Iterator[str] = field(init=False)
 
@@ -241,17 +242,18 @@ def shared_stage(config: pytest.Config, databases: Databases, folders: pytest.Te
     database = databases.fresh()
     with ExitStack() as stack:
         stack.callback(databases.drop, database)
-        redis_url = stack.enter_context(redis_server()).url if database.dialect == "postgresql" else None
-        config.stash[_SHARED] = stack.enter_context(set_stage(folders.mktemp("stage"), database, redis_url, PILES))
+        redis = stack.enter_context(redis_server()) if database.dialect == "postgresql" else None
+        config.stash[_SHARED] = stack.enter_context(set_stage(folders.mktemp("stage"), database, redis, PILES))
         yield config.stash[_SHARED]
         del config.stash[_SHARED]
 
 
 @contextmanager
-def set_stage(folder: Path, database: FreshDatabase, redis_url: str | None, piles: int) -> Iterator[Stage]:
+def set_stage(folder: Path, database: FreshDatabase, redis: RedisServer | None, piles: int) -> Iterator[Stage]:
     """Put everybody on the stage; `piles` piles with one connector each. Ends all that it started."""
     with ExitStack() as stack:
-        stage = _build(stack, folder, database, redis_url, operator_file.pile_codes(piles))
+        stage = _build(stack, folder, database, redis.url if redis else None, operator_file.pile_codes(piles))
+        stage.redis = redis
         assert stage.apply()["applied"]
         stage.token = _make_token(stage)
         for program in stage.programs.values():
@@ -299,6 +301,7 @@ def _environment(folder: Path, database: FreshDatabase, redis_url: str | None, p
         "HUB_SECRET_KEY": "a-key-for-the-end-to-end-tests",
         "HUB_CLOCK": f"file:{folder / 'clock.json'}",
         "HUB_PILE_PORT": str(pile_port),
+        "HUB_OCPP_PORT": "0",
         "HUB_DRAIN_S": "5",
         "HUB_RATE_PER_MINUTE": "100000",
         "HUB_LOG_FORMAT": "json",

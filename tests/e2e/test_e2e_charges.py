@@ -7,6 +7,7 @@ pushes. Each test looks at one thing afterwards.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
@@ -16,6 +17,7 @@ import pytest
 
 from partners.fake.caller import Answer
 from tests.e2e.operator_file import SECOND_STATION, STATION
+from tests.e2e.programs import command as run_command
 from tests.e2e.simulated import LOGIN, RECORD, RECORD_CONFIRMED
 from tests.e2e.stage import FAST, ORDER_PUSH, SLOW, Stage
 
@@ -168,6 +170,37 @@ def test_the_command_line_shows_the_same_bill(stage: Stage, charges: Charges) ->
     assert shown["order"] == stage.trace(seq)["order"]
     assert Decimal(shown["order"]["total_fee"]) == Decimal(stage.until_confirmed(seq)["TotalMoney"])
     assert {d["state"] for d in shown["deliveries"] if d["interface"] == ORDER_PUSH} == {"delivered"}
+
+
+def test_one_page_tells_what_happened_in_the_order_of_time(stage: Stage, charges: Charges) -> None:
+    entries = stage.trace(charges.seqs["plain"])["timeline"]
+    assert [entry["at"] for entry in entries] == sorted(entry["at"] for entry in entries)
+    whats = [entry["what"] for entry in entries]
+
+    def first(text: str) -> str:
+        return next(str(entry["at"]) for entry in entries if text in entry["what"])
+
+    steps = ("0x34", "0x33", "0x13", "0x36", "0x3B", "settled", f"partner:platform {ORDER_PUSH} delivered")
+    times = [first(text) for text in steps]
+    assert times == sorted(times), "\n".join(whats)
+    assert any("0x40" in what for what in whats)
+    assert {entry["kind"] for entry in entries} >= {"frame", "command", "state", "price", "delivery"}
+    assert any(what.startswith("regulator:province ") for what in whats)
+    assert sum("0x13" in what for what in whats) < 30, "samples are thinned"
+    shown = run_command(stage.environment, "order", "show", charges.seqs["plain"])
+    assert "0x3B 交易记录" in shown
+    assert "浙AD12345" not in shown + str(entries)
+
+
+def test_every_log_line_of_a_delivery_names_order_pile_and_destination(stage: Stage, charges: Charges) -> None:
+    order = stage.trace(charges.seqs["plain"])["order"]
+    lines = [json.loads(line) for line in stage.program("worker").log.read_text().splitlines() if line.startswith("{")]
+    finished = [line for line in lines if line["event"] == "delivery_finished"]
+    assert all(line["destination_id"] and line["delivery_id"] and line["object_key"] for line in finished)
+    told = {line["interface"] for line in finished if line.get("order_id") == order["id"]}
+    assert {ORDER_PUSH, "notification_start_charge_result", "order"} <= told
+    piles = {line["pile_code"] for line in finished if line.get("order_id") == order["id"]}
+    assert piles == {charges.connectors["plain"][:14]}
 
 
 def test_a_charge_goes_on_while_the_link_is_away(stage: Stage, charges: Charges) -> None:

@@ -98,6 +98,19 @@ class ServerProcess:
                 raise ServersError(f"{self.name} did not start; its log:\n{self.log.read_text(errors='replace')}")
             time.sleep(0.02)
 
+    def restart(self, stop_signal: signal.Signals | None = None) -> None:
+        """End it by `stop_signal` (default: its usual one) and start it again at the same address; returns before it answers.
+
+        Call it from the thread that lives longest: the kernel ends a child with the thread that started it (`launch.py`).
+        """
+        command = self.process.args
+        self.process.send_signal(stop_signal or self.stop_signal)
+        self.process.wait(STOP_DEADLINE_S)
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                command, cwd=self.folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=plain_environment()
+            )
+
     def stop(self) -> None:
         """Ask the process to stop, insist after a while, and reap it. May be called twice."""
         if self.process.poll() is None:

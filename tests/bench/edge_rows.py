@@ -1,0 +1,165 @@
+"""Rows of `make bench` about the T/CEC edge: its floor and a peer, two processes, latency under load, live data, start-up.
+
+Every side is pinned to one core and the load comes from another. "Per core" figures are answers per second of CPU time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from partners.tcec102.envelope import seal_request
+from partners.tcec102.keys import KeySet
+from tests.bench import floor_http, load
+from tests.bench.edge_live import ASKED_PAGE, ASKED_STATIONS
+from tests.bench.edge_serving import Asked, Rounds, Server, Side, Slice, compared, ratio, served, told, turn
+
+BASE = "/demo/evcs/v1/"
+ROUNDS, SECONDS = 12, 0.5
+"""Many short turns: two sides of one turn see the same machine, and a disturbance spoils one of many."""
+LIVE_ROUNDS = 7
+STARTS = 3
+PACED_SHARE = 0.8
+PACED_ROUNDS = 4
+PACED_S = 1.5
+
+FLOOR = Side("tests.bench.floor_http:app")
+EDGE = Side("tests.bench.edge_http:app")
+STOCK = Side("tests.bench.stock_http:app")
+
+
+def main() -> None:
+    """Measure and print every row."""
+    bare()
+    under_load()
+    live_status()
+    pages()
+    start_up()
+
+
+def bare() -> None:
+    """The edge without a database against its floor, against stock connexion, and against two processes of itself."""
+    ask = Asked(sealed("query_station_status", {"StationIDs": ["S0001"]}))
+    sides = {"floor": FLOOR, "edge": EDGE, "edge x 2": Side(EDGE.target, workers=2), "stock connexion": STOCK}
+    rounds = compared(sides, ask, ROUNDS, SECONDS)
+    told("T/CEC edge / bare ASGI with the same crypto, per core", ratio(rounds, "edge", "floor", per_core), 0.9)
+    told("T/CEC edge / stock connexion, per core", ratio(rounds, "edge", "stock connexion", per_core), None)
+    told(
+        "T/CEC edge, CPU-seconds per request with two processes / with one",
+        1 / ratio(rounds, "edge x 2", "edge", per_core),
+        -1.15,
+    )
+
+
+def live_status() -> None:
+    """Status of 50 stations from the database, against the same with the answer ready in memory."""
+    rounds = _live(("live", "canned"), "query_station_status", ASKED_STATIONS)
+    told("query_station_status of 50 stations, live / without database", ratio(rounds, "live", "canned", per_core), 0.7)
+
+
+def pages() -> None:
+    """A page of 50 of 500 stations: pieces kept, against the same handler that makes every body from its rows."""
+    rounds = _live(("live", "rendering"), "query_stations_info", ASKED_PAGE)
+    told("query_stations_info, kept pieces / from rows each time", ratio(rounds, "live", "rendering", per_core), 3)
+    told("query_stations_info, pages/s per core", statistics.median(each["live"].per_cpu_s for each in rounds), 200)
+
+
+def under_load() -> None:
+    """Latencies at four fifths of the most that it can answer just then; the floor's beside them show what the machine adds."""
+    ask = Asked(sealed("query_station_status", {"StationIDs": ["S0001"]}))
+    for name, side, aim in (("bare ASGI", FLOOR, None), ("T/CEC edge", EDGE, -4)):
+        with served(side) as server:
+            ratios = [_paced_round(server, ask) for _ in range(PACED_ROUNDS)]
+        told(f"{name} at {PACED_SHARE:.0%} load, p99 / p50", statistics.median(ratios), aim)
+
+
+def _paced_round(server: Server, ask: Asked) -> float:
+    pace = turn(server, ask, SECONDS).per_s * PACED_SHARE
+    laps = asyncio.run(paced(server, ask, pace))
+    p50, p99 = (laps[int(len(laps) * share)] * 1000 for share in (0.5, 0.99))
+    print(f"  {pace:6,.0f} /s   p50 {p50:6.2f} ms   p99 {p99:6.2f} ms", flush=True)
+    return p99 / p50
+
+
+async def paced(server: Server, ask: Asked, per_s: float) -> list[float]:
+    """Sorted latencies of calls that are due at a fixed pace, whether or not the earlier ones have been answered.
+
+    A call that had to wait for the answer before it counts from when it was due; that a client woke up late is not the server's.
+    """
+    laps: list[float] = []
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+
+    question = ask.question
+    assert isinstance(question, bytes)
+
+    async def client(number: int) -> None:
+        reader, writer = await asyncio.open_connection(load.HOST, server.port)
+        for lap in range(int(per_s * PACED_S / ask.connections)):
+            due = began + (lap * ask.connections + number) / per_s
+            if (early := due - loop.time()) > 0:
+                await asyncio.sleep(early)
+                due = loop.time()
+            writer.write(question)
+            await load.http_answer(reader)
+            laps.append(loop.time() - due)
+        writer.close()
+        await writer.wait_closed()
+
+    await asyncio.gather(*(client(number) for number in range(ask.connections)))
+    return sorted(laps)
+
+
+def start_up() -> None:
+    """From the start of a process until `/readyz` says so."""
+    folder = Path(tempfile.mkdtemp(prefix="bench-"))
+    environment = {
+        "HUB_DATABASE_URL": f"sqlite:///{folder / 'hub.db'}",
+        "HUB_SECRET_KEY": "a-key-for-the-bench-0123456789",
+        "HUB_PILE_PORT": "0",
+        "HUB_OCPP_PORT": "0",
+        "HUB_LOG_LEVEL": "warning",
+        # Compiled modules are kept, as they are where the hub is installed; the first start, which is not counted, makes them.
+        "PYTHONDONTWRITEBYTECODE": "",
+        "PYTHONPYCACHEPREFIX": str(folder / "compiled"),
+    }
+    side = Side("wsgi:app", ready="/readyz", environment=environment)
+    migrate = [str(Path(sys.executable).with_name("hub")), "migrate"]
+    subprocess.run(migrate, env={**os.environ, **environment}, check=True, stdout=subprocess.DEVNULL)
+    times, spent = [], []
+    for counted in (False, *[True] * STARTS):
+        began = time.perf_counter()
+        with served(side) as server:
+            if counted:
+                times.append(time.perf_counter() - began)
+                spent.append(server.cpu_s())
+    print(f"  start-up                   {statistics.median(spent):.2f} CPU-seconds")
+    told("start-up of a web process until it is ready, seconds", statistics.median(times), -2.0)
+
+
+def sealed(interface: str, body: Mapping[str, Any]) -> bytes:
+    """One right call."""
+    secret = floor_http.KEY.decode()
+    keys = KeySet(secret, secret, secret, secret)
+    envelope = seal_request(body, floor_http.OPERATOR, keys, "20260302120000", "0001")
+    return load.http_post(BASE + interface, orjson.dumps(envelope), floor_http.TOKEN)
+
+
+def per_core(one: Slice) -> float:
+    """Answers per second of CPU time."""
+    return one.per_cpu_s
+
+
+def _live(modes: tuple[str, ...], interface: str, body: Mapping[str, Any]) -> Rounds:
+    sides = {mode: Side("tests.bench.edge_live:app", environment={"BENCH_MODE": mode}) for mode in modes}
+    return compared(sides, Asked(sealed(interface, body)), LIVE_ROUNDS, SECONDS)
