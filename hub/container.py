@@ -41,6 +41,7 @@ from hub import migrate
 from hub.errors import NotMigrated, PortBusy
 from hub.limits import LocalRateLimiter, RateLimiter
 from hub.local import LocalRoutes, LocalWaker, WakeOnEvent
+from hub.patience import wait_for_database
 from hub.redis_adapters import RedisRateLimiter, RedisRoutes, RedisWaker, WakeListener, connect, wake_stream
 from hub.settings import Settings
 from hub.watching import FrameForwarder, LocalWatching, RedisWatching, Watching
@@ -160,6 +161,7 @@ class Container:
         with self._lock:
             if self.roles:
                 return
+            wait_for_database(self.db)
             migrate.require_head(self.db.engine)
             self.roles = frozenset(roles)
             try:

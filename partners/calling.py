@@ -18,6 +18,7 @@ from partners.tcec102.errors import (
     RET_OK,
     RET_SIGNATURE,
     RET_SYSTEM,
+    RET_TOKEN,
     BadReply,
     ConfigurationError,
     ConnectFailed,
@@ -37,6 +38,7 @@ from worker.api import Exchange
 
 NO_ADDRESS = "no_address"
 """The link is switched off or has no outbound address: nothing is sent, the delivery waits for its ladder."""
+_PASSING = frozenset({RET_BUSY, RET_SYSTEM, RET_TOKEN, RET_ENVELOPE})
 TOKEN_REFUSED = "token_refused"  # noqa: S105 - a reason code
 UNWRITABLE = "unwritable"
 CONNECTION, TIMEOUT, INVALID_ANSWER, HTTP = "connection", "timeout", "invalid_answer", "http"
@@ -168,8 +170,9 @@ def _failed(request: str, error: Tcec102Error) -> Exchange:
 def error_word(error: Tcec102Error) -> str:
     """The worker's word for a failure without a usable answer."""
     if isinstance(error, TokenRejected):
-        # Busy or broken is for now; everything else about a token is a wrong secret or an unknown operator.
-        return HTTP if error.ret in (RET_BUSY, RET_SYSTEM) else TOKEN_REFUSED
+        # An operator, secret or key that they do not know is wrong until somebody corrects it. Busy or broken is for now; and so may be
+        # a refused envelope (their clock, or ours): a person would have to release the link after every such moment.
+        return HTTP if error.ret in _PASSING else TOKEN_REFUSED
     if isinstance(error, TimedOut):
         return TIMEOUT
     if isinstance(error, HttpFailure):

@@ -25,7 +25,7 @@ from tests.e2e.operator_file import STATION
 from tests.e2e.stage import ORDER_PUSH, Stage
 from worker.api import State
 from worker.model import OPEN_STATES as OPEN_DELIVERIES
-from worker.model import DeliveryAttempt, DeliveryRow
+from worker.model import DeliveryAttempt, DeliveryRow, DestinationState
 
 MOST_AHEAD = timedelta(days=2)
 """Nothing is planned farther ahead: a statement of yesterday in tonight's window at most."""
@@ -47,14 +47,24 @@ def unfinished(session: HubSession, storm: Storm) -> list[str]:
     """What is not at its end yet: open orders, events not relayed, deliveries of the storm that are due or were tried."""
     orders = select(ChargeOrder.id).where(ChargeOrder.state.in_(OPEN_STATES))
     events = select(DomainEvent.id).where(DomainEvent.state != DONE)
-    waiting = select(DeliveryRow.id).where(
+    waiting = select(DeliveryRow).where(
         DeliveryRow.state.in_([state.value for state in OPEN_DELIVERIES]),
         DeliveryRow.occurred_at <= storm.until,
         (DeliveryRow.attempt_count > 0) | (DeliveryRow.next_attempt_at <= storm.until),
     )
-    counts = {"orders": orders, "events": events, "deliveries": waiting}
-    found = {name: len(session.scalars(query).all()) for name, query in counts.items()}
-    return [f"{count} {name}" for name, count in found.items() if count]
+    found = {name: len(session.scalars(query).all()) for name, query in (("orders", orders), ("events", events))}
+    left = [f"{count} {name}" for name, count in found.items() if count]
+    return left + [_described(session, row) for row in session.scalars(waiting)]
+
+
+def _described(session: HubSession, row: DeliveryRow) -> str:
+    there = session.get(DestinationState, (row.tenant_id, row.destination_kind, row.destination_id))
+    held = f"destination held: {there.hold_reason}" if there and there.held else ""
+    closed = f"destination closed until {there.open_until}" if there and there.open_until else ""
+    return (
+        f"{row.destination_kind} {row.interface} {row.object_key} v{row.object_version} {row.state}, {row.attempt_count} attempts, "
+        f"next {row.next_attempt_at}, leased until {row.lease_until}, {row.reason or ''} {held} {closed}"
+    )
 
 
 def next_due(session: HubSession, storm: Storm) -> datetime | None:

@@ -60,6 +60,8 @@ AT_THE_POINT_S = {"worker": 5.0, "piles": 10.0}
 """Real seconds to wait for a process to come to its fault point; it is killed then wherever it is. A trade record takes longer to
 come than a delivery."""
 AT_A_POINT = "killed at a fault point"
+SUPERVISED = 3
+"""Times that a process is started again until it is up."""
 FORWARD_S, BACK_S = (30, 300), (5, 30)
 """Business seconds by which the shared clock jumps. Partners refuse calls that are ten minutes off, so not farther."""
 
@@ -94,10 +96,7 @@ class Troubles:
         self.stage.partner.faults.replace([])
         self.stage.regulator.faults.replace([])
         for program in self.stage.programs.values():
-            if not program.alive():
-                program.start()
-        for program in self.stage.programs.values():
-            program.wait_ready()
+            self._up(program)
 
     def _kinds(self) -> dict[str, tuple[int, Callable[[], None]]]:
         """How often each kind is in the deck, and what it does."""
@@ -148,13 +147,25 @@ class Troubles:
         self._ready(program)
 
     def _end(self, program: HubProgram) -> None:
-        program.kill()
-        self.done[f"kill -9 {program.name}"] += 1
+        if program.alive():
+            program.kill()
+            self.done[f"kill -9 {program.name}"] += 1
 
     def _ready(self, program: HubProgram) -> None:
         """Half of the time the next trouble comes before it is ready, if others go on meanwhile."""
         if len(self.stage.programs) == 1 or self.chance.random() < 0.5:
-            program.wait_ready()
+            self._up(program)
+
+    def _up(self, program: HubProgram) -> None:
+        """Ready, with a supervisor's help: a process whose database went away while it started ends, and is started again."""
+        for _ in range(SUPERVISED):
+            if not program.alive():
+                program.start()
+            with suppress(AssertionError):
+                return program.wait_ready()
+            assert not program.alive(), f"{program.name} is not ready:\n{program.tail()}"
+            self.done["started again"] += 1
+        raise AssertionError(f"{program.name} does not stay up:\n{program.tail()}")
 
     # -- what it stands on
 

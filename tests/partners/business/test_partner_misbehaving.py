@@ -14,8 +14,7 @@ from partners.fake.faults import Fault
 from partners.roaming.state import RoamingState
 from tests.partners.business.conftest import World
 from tests.partners.business.foreign import CONNECTOR, Abroad, abroad
-from worker import repair
-from worker.api import Destination, State
+from worker.api import State
 
 ORDER = "notification_charge_order_info"
 STATUS = "notification_stationStatus"
@@ -72,9 +71,6 @@ def test_a_partner_with_a_wrong_clock_gets_everything_when_it_is_right_again(wor
     world.deliver()
     assert [row.state for row in world.deliveries(ORDER)] == [State.WAITING]
     world.fake.skew(0)
-    link = world.room.book.by_slug(world.tenant, "demo-partner")
-    with world.db.session(world.tenant) as session:  # 4003 about a token holds the link, for people to look at
-        repair.release(session, Destination("partner", link.id), world.clock)
     world.clock.advance(timedelta(hours=1))
     world.deliver()
     assert booked(world, seq)["confirm_result"] == 0
