@@ -24,8 +24,8 @@ LINT = (
     ("lint-imports",),
 )
 PYTEST_LEGS = ("sqlite", "postgresql")
-PARALLEL = ("-n", "3", "--dist", "loadscope")
-"""Three processes: one more than a small machine has cores, because the longest tests mostly wait. Each brings up servers of its own."""
+PARALLEL = ("-n", "2", "--dist", "loadscope")
+"""Two processes: what a small machine has cores for. Each brings up servers of its own."""
 PAGES = "pages"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
