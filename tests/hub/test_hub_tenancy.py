@@ -198,7 +198,7 @@ def things(stage: Stage) -> dict[str, str]:
             row.state = ConnectorState.IDLE
         for earlier in session.scalars(select(ChargeOrder)):
             earlier.state = OrderState.SETTLED
-    with hub.db.session("demo") as session:
+        session.flush()
         order = _order(session, hub)
         link = session.scalars(select(PartnerLink)).one()
         link.slug = "only-demo"  # the links of both tenants must not meet by name
@@ -240,8 +240,9 @@ def _billed(session: HubSession, hub: Container) -> str:
     request = StartRequest(
         connector_code=THIRD + "01", origin=Origin.APP, link_id="app:demo", start_charge_seq=new_id()
     )
-    order = start_order(session, hub.order_context, request).order
-    assert order is not None
+    outcome = start_order(session, hub.order_context, request)
+    order = outcome.order
+    assert order is not None, outcome
     record = TradeFacts(
         {RateClass.FLAT: Decimal(10)}, now - timedelta(hours=1), now, Decimal(0), Decimal(0), Decimal(10), Decimal(99),
         0x40, None, None, now,

@@ -124,7 +124,6 @@ def test_a_whole_session_from_token_to_bill(stage: Stage, connect: Connect) -> N
         assert hub.call("query_equip_charge_status", {"StartChargeSeq": SEQ})["StartChargeSeqStat"] == 4
         stage.until("the hub has noted the confirmation", lambda: stage.order_state(SEQ) == "settled")
         assert pushes.bodies("notification_charge_order_info", SEQ) == [order]
-        assert told_states(pushes, connector)[0] == 2
         day = f"{stage.clock.now().astimezone(CHINA_TIME) - timedelta(days=1):%Y-%m-%d}"
         made = post(f"{stage.web_url}/api/console/v1/statements", {"link": "independent", "day": day}, bearer(stage))
         assert made.status_code == 201, made.text

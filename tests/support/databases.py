@@ -71,9 +71,10 @@ _SCHEMA = """
 SELECT (SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace),
        (SELECT max(oid::bigint) FROM pg_class WHERE relnamespace = 'public'::regnamespace),
        (SELECT max(oid::bigint) FROM pg_proc WHERE pronamespace = 'public'::regnamespace),
-       (SELECT count(*) FROM pg_policy)
+       (SELECT count(*) FROM pg_policy),
+       (SELECT min(version_num) FROM alembic_version)
 """
-"""A row that changes with the schema."""
+"""A row that changes with the schema, or with what it is said to be."""
 _TABLES = "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'"
 _KEPT = frozenset({"alembic_version"})
 
