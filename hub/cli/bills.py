@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 from collections.abc import Callable
 from decimal import Decimal, InvalidOperation
 from typing import Annotated, Any
@@ -15,7 +14,7 @@ from charging_core.orders.bills import staff
 from charging_core.orders.model import ChargeOrder
 from charging_core.orders.ports import OrderContext
 from charging_core.tariffs.periods import RateClass
-from hub.cli.opened import looking, opened
+from hub.cli.opened import acting, looking, opened
 from hub.cli.orders import order_app
 from hub.cli.screen import AsJson, Limit, Tenant, facts, out, print_json, table
 from hub.reading import review
@@ -199,7 +198,7 @@ def _do(
     as_json: bool,
     act: Callable[[HubSession, OrderContext, str, staff.Staff], ChargeOrder],
 ) -> None:
-    by = staff.Staff(f"cli:{who or getpass.getuser()}", reason)
+    by = staff.Staff(acting(who), reason)
     with opened() as container:
         with looking(container, None) as session:
             found = require_order(session, name)

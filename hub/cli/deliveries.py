@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import sys
 from collections.abc import Callable
 from typing import Annotated, Any
@@ -14,7 +13,7 @@ from charging_core.db import HubSession
 from charging_core.errors import Conflict, InvalidInput, NotFound
 from charging_core.tenants import Tenant as TenantRow
 from hub.cli.delivery_tables import show_actions, show_deliveries, show_delivery_page, show_stats
-from hub.cli.opened import looking, opened
+from hub.cli.opened import acting, looking, opened
 from hub.cli.screen import AsJson, Limit, Tenant, out, print_json
 from hub.container import Container
 from hub.reading import deliveries
@@ -114,7 +113,7 @@ def replay(
         if delivery:
             if wanted.bounded or state or dry_run:
                 raise InvalidInput("delivery", "请给出 id 或选择条件, 不能同时 / give ids or a selection, not both")
-            _each(container, delivery, as_json, lambda s, one: repair.replay(s, one, container.clock, _who(who)))
+            _each(container, delivery, as_json, lambda s, one: repair.replay(s, one, container.clock, acting(who)))
             return
         if not wanted.bounded:
             raise InvalidInput("selection", "请缩小范围 / narrow it: --destination, --interface, --since, …")
@@ -124,7 +123,7 @@ def replay(
             count = repair.count_replayable(session, which)
         if _agreed(count, dry_run, yes or as_json):
             with container.db.session(owner) as session:
-                count = repair.replay_selection(session, which, container.clock, _who(who))
+                count = repair.replay_selection(session, which, container.clock, acting(who))
     _say_count(count, dry_run, as_json)
 
 
@@ -146,7 +145,7 @@ def recover(
             count = repair.count_recoverable(session, named.destination, began)
         if _agreed(count, dry_run, yes or as_json):
             with container.db.session(named.tenant_id) as session:
-                count = repair.recover(session, named.destination, began, container.clock, _who(who))
+                count = repair.recover(session, named.destination, began, container.clock, acting(who))
     _say_count(count, dry_run, as_json)
 
 
@@ -154,7 +153,7 @@ def recover(
 def hold(name: Name, why: Why, tenant: Tenant = None, who: As = None, as_json: AsJson = False) -> None:
     """暂停一次推送或一个对方 / keep back one delivery, or everything to a destination."""
     with opened() as container:
-        clock, by = container.clock, _who(who)
+        clock, by = container.clock, acting(who)
         if _delivery_owner(container, name) is not None:
             _each(container, [name], as_json, lambda s, one: repair.hold_delivery(s, one, by, why, clock))
             return
@@ -168,7 +167,7 @@ def hold(name: Name, why: Why, tenant: Tenant = None, who: As = None, as_json: A
 def release(name: Name, tenant: Tenant = None, who: As = None, as_json: AsJson = False) -> None:
     """恢复一次推送或一个对方 / let one delivery, or a destination, go again."""
     with opened() as container:
-        clock, by = container.clock, _who(who)
+        clock, by = container.clock, acting(who)
         if _delivery_owner(container, name) is not None:
             _each(container, [name], as_json, lambda s, one: repair.release_delivery(s, one, clock, by))
             return
@@ -182,7 +181,7 @@ def release(name: Name, tenant: Tenant = None, who: As = None, as_json: AsJson =
 def discard(delivery: DeliveryIds, why: Why, who: As = None, as_json: AsJson = False) -> None:
     """放弃等待中的推送, 后面的随即可发 / end waiting deliveries; what waits behind them may go."""
     with opened() as container:
-        _each(container, delivery, as_json, lambda s, one: repair.discard(s, one, _who(who), why, container.clock))
+        _each(container, delivery, as_json, lambda s, one: repair.discard(s, one, acting(who), why, container.clock))
 
 
 @delivery_app.command("stats")
@@ -218,10 +217,6 @@ def action_log(
         print_json(found)
     else:
         show_actions(found)
-
-
-def _who(given: str | None) -> str:
-    return given or getpass.getuser()
 
 
 def _each(container: Container, ids: list[str], as_json: bool, act: Callable[[HubSession, str], DeliveryRow]) -> None:

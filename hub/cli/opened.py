@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -31,3 +32,8 @@ def looking(container: Container, tenant: str | None) -> Iterator[HubSession]:
     scope = container.db.read(tenant) if tenant else container.db.read_system("hub command")
     with scope as session:
         yield session
+
+
+def acting(given: str | None) -> str:
+    """Who does something, as records of actions keep it: `cli:` and the name that was given, else the system's user."""
+    return f"cli:{given or getpass.getuser()}"

@@ -5,7 +5,6 @@ A request is a row that the running pile server takes within a second; the comma
 
 from __future__ import annotations
 
-import getpass
 import time
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any
@@ -21,7 +20,7 @@ from charging_core.piles.store.commands import PILE_CODE_DIGITS
 from charging_core.piles.store.device import Asked, Request, ask
 from charging_core.piles.store.firmware import DEFAULT_GROUPS, Package, Plan, require_rollout
 from charging_core.stations.model import Pile
-from hub.cli.opened import looking, opened
+from hub.cli.opened import acting, looking, opened
 from hub.cli.screen import AsJson, Limit, Tenant, facts, print_json, table
 from hub.cli.things import pile_app
 from hub.container import Container
@@ -289,7 +288,7 @@ def _sizes(text: str) -> Sequence[int]:
 
 
 def _asked(reason: str | None, who: str | None, batch_id: str | None = None) -> Asked:
-    return Asked(who or getpass.getuser(), reason, batch_id)
+    return Asked(acting(who), reason, batch_id)
 
 
 def _owner(container: Container, targets: Sequence[str]) -> str:

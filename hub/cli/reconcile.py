@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date
@@ -13,7 +12,7 @@ from sqlalchemy import select
 
 from charging_core.db import HubSession
 from charging_core.errors import Conflict, InvalidInput, NotFound
-from hub.cli.opened import looking, opened
+from hub.cli.opened import acting, looking, opened
 from hub.cli.screen import AsJson, Limit, Tenant, facts, out, print_json, table
 from hub.container import Container
 from hub.partner_links import open_link
@@ -161,14 +160,14 @@ def explain(
 ) -> None:
     """写下我方说明 / write down our view."""
     with _acting(dispute, "已说明 / explained", as_json) as (container, session):
-        disputes.explain(session, container.clock, dispute, text, _who(who))
+        disputes.explain(session, container.clock, dispute, text, acting(who))
 
 
 @reconcile_app.command("repush")
 def repush(dispute: DisputeName, who: As = None, as_json: AsJson = False) -> None:
     """重推账单 / send the bill again."""
     with _acting(dispute, "将重推 / will be sent again", as_json) as (container, session):
-        disputes.repush(session, container.clock, dispute, _who(who))
+        disputes.repush(session, container.clock, dispute, acting(who))
 
 
 @reconcile_app.command("close")
@@ -183,7 +182,7 @@ def close(
     if outcome not in (DisputeState.CORRECTED, DisputeState.ACCEPTED):
         raise InvalidInput("outcome", "corrected | accepted")
     with _acting(dispute, f"已结案 / closed: {outcome}", as_json) as (container, session):
-        disputes.close(session, container.clock, dispute, DisputeState(outcome), note, _who(who))
+        disputes.close(session, container.clock, dispute, DisputeState(outcome), note, acting(who))
 
 
 @contextmanager
@@ -202,10 +201,6 @@ def _acting(dispute: str, done: str, as_json: bool) -> Iterator[tuple[Container,
         print_json(found)
     else:
         out.print(done)
-
-
-def _who(given: str | None) -> str:
-    return given or getpass.getuser()
 
 
 def _owner(container: Container, tenant: str | None, slug: str) -> str:

@@ -10,8 +10,9 @@ from typing import Any
 import orjson
 from connexion.context import context
 from flask import Response, current_app, make_response
+from sqlalchemy import select
 
-from charging_core.access import Principal
+from charging_core.access import ApiToken, Principal
 from charging_core.db import HubSession
 from hub.container import Container
 from hub.reading.paging import Page
@@ -31,6 +32,12 @@ def caller() -> Principal:
     """The token's owner; set by the security check before any handler runs."""
     principal: Principal = context["token_info"]["principal"]
     return principal
+
+
+def acting(session: HubSession) -> str:
+    """Who does something, as records of actions keep it: `token:` and the token's name."""
+    name = session.scalars(select(ApiToken.name).where(ApiToken.id == caller().token_id)).one_or_none()
+    return f"token:{name or caller().token_id}"
 
 
 @contextmanager

@@ -153,7 +153,7 @@ def test_single_deliveries_are_repaired_and_the_record_says_by_whom(
     assert isinstance(refused(cli, "replay", new_id()), NotFound)
     assert refused(cli, "discard", dead) is not None, "a reason is needed"
     log = [(line["by"], line["action"]) for line in as_json(cli, "log", "--about", waiting)]
-    assert log == [("li", "delivery.discarded"), ("wang", "delivery.released"), ("wang", "delivery.held")]
+    assert log == [("cli:li", "delivery.discarded"), ("cli:wang", "delivery.released"), ("cli:wang", "delivery.held")]
     assert "sent by mail" in run(cli, "show", waiting).stdout
     assert "zhao" in run(cli, "log").stdout
 

@@ -169,7 +169,7 @@ def test_what_makes_no_sense_is_refused(yard: Yard, body: dict[str, Any], code: 
 
 def test_the_command_line_asks_waits_and_says_what_became_of_it(yard: Yard, cli: CliRunner) -> None:
     (reboot,) = run(cli, "pile", "reboot", CODE, "--now", "--as", "li", "--reason", "卡死")
-    assert (reboot["state"], reboot["asked_by"], reboot["reason"]) == ("acknowledged", "li", "卡死")
+    assert (reboot["state"], reboot["asked_by"], reboot["reason"]) == ("acknowledged", "cli:li", "卡死")
     assert yard.pile.heard(0x92).fields["when"] == 1
     (lock,) = run(cli, "pile", "lock", f"{CODE}02", "--raise")
     assert (lock["state"], lock["connector"], yard.pile.heard(0x62).fields["command"]) == (

@@ -122,7 +122,7 @@ def test_a_case_from_open_to_closed(cli: CliRunner, dispute: str) -> None:
     assert closed == found
     assert (found["state"], found["explanation"]) == ("accepted", "电量以电表为准")
     assert [entry["what"] for entry in found["history"]] == ["contested_in_statement", "explained", "accepted"]
-    assert [entry.get("who") for entry in found["history"]] == [None, "li", getpass.getuser()]
+    assert [entry.get("who") for entry in found["history"]] == [None, "cli:li", f"cli:{getpass.getuser()}"]
     assert "经过" in run(cli, "reconcile", "dispute", dispute).stdout
 
 

@@ -6,9 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from flask import Response
-from sqlalchemy import select
 
-from charging_core.access import ApiToken
 from charging_core.db import HubSession
 from charging_core.errors import InvalidInput
 from hub.reading import deliveries
@@ -16,7 +14,7 @@ from hub.reading.destinations import Destinations
 from hub.reading.paging import Window
 from hub.reading.selections import Wanted
 from hub.reading.times import instant
-from hub.web.context import answer, caller, hub, operation, reading, writing
+from hub.web.context import acting, answer, hub, operation, reading, writing
 from worker import repair
 
 
@@ -58,7 +56,7 @@ def list_actions(limit: int, delivery: str | None = None, destination: str | Non
 def replay_delivery(delivery: str) -> Response:
     """`POST /deliveries/{delivery}/replay`."""
     with writing() as session:
-        repair.replay(session, delivery, hub().clock, _who(session))
+        repair.replay(session, delivery, hub().clock, acting(session))
         return _repaired(session, delivery)
 
 
@@ -66,7 +64,7 @@ def replay_delivery(delivery: str) -> Response:
 def hold_delivery(delivery: str, body: dict[str, Any]) -> Response:
     """`POST /deliveries/{delivery}/hold`."""
     with writing() as session:
-        repair.hold_delivery(session, delivery, _who(session), body["why"], hub().clock)
+        repair.hold_delivery(session, delivery, acting(session), body["why"], hub().clock)
         return _repaired(session, delivery)
 
 
@@ -74,7 +72,7 @@ def hold_delivery(delivery: str, body: dict[str, Any]) -> Response:
 def release_delivery(delivery: str) -> Response:
     """`POST /deliveries/{delivery}/release`."""
     with writing() as session:
-        repair.release_delivery(session, delivery, hub().clock, _who(session))
+        repair.release_delivery(session, delivery, hub().clock, acting(session))
         return _repaired(session, delivery)
 
 
@@ -82,7 +80,7 @@ def release_delivery(delivery: str) -> Response:
 def discard_delivery(delivery: str, body: dict[str, Any]) -> Response:
     """`POST /deliveries/{delivery}/discard`."""
     with writing() as session:
-        repair.discard(session, delivery, _who(session), body["why"], hub().clock)
+        repair.discard(session, delivery, acting(session), body["why"], hub().clock)
         return _repaired(session, delivery)
 
 
@@ -97,7 +95,7 @@ def replay_selection(body: dict[str, Any]) -> Response:
         which = wanted.read(session, hub().clock.now())
         if dry_run:
             return _counted(repair.count_replayable(session, which), dry_run=True)
-        count = repair.replay_selection(session, which, hub().clock, _who(session))
+        count = repair.replay_selection(session, which, hub().clock, acting(session))
         session.on_commit(hub().wake_worker)
         return _counted(count, dry_run=False)
 
@@ -110,7 +108,7 @@ def recover(body: dict[str, Any]) -> Response:
         destination = Destinations(session).find(body["destination"]).destination
         if dry_run:
             return _counted(repair.count_recoverable(session, destination, since), dry_run=True)
-        count = repair.recover(session, destination, since, hub().clock, _who(session))
+        count = repair.recover(session, destination, since, hub().clock, acting(session))
         session.on_commit(hub().wake_worker)
         return _counted(count, dry_run=False)
 
@@ -121,7 +119,7 @@ def hold_destination(destination: str, body: dict[str, Any]) -> Response:
     with writing() as session:
         named = Destinations(session).find(destination)
         with named.speaking():
-            repair.hold(session, named.destination, body["why"], hub().clock, _who(session))
+            repair.hold(session, named.destination, body["why"], hub().clock, acting(session))
         return answer({"destination": named.label, "name": named.title, "held": body["why"]})
 
 
@@ -131,7 +129,7 @@ def release_destination(destination: str) -> Response:
     with writing() as session:
         named = Destinations(session).find(destination)
         with named.speaking():
-            repair.release(session, named.destination, hub().clock, _who(session))
+            repair.release(session, named.destination, hub().clock, acting(session))
         session.on_commit(hub().wake_worker)
         return answer({"destination": named.label, "name": named.title, "held": None})
 
@@ -147,11 +145,6 @@ def _wanted(members: dict[str, Any]) -> Wanted:
         since=members.get("since"),
         until=members.get("until"),
     )
-
-
-def _who(session: HubSession) -> str:
-    name = session.scalars(select(ApiToken.name).where(ApiToken.id == caller().token_id)).one_or_none()
-    return f"token:{name or caller().token_id}"
 
 
 def _repaired(session: HubSession, delivery: str) -> Response:

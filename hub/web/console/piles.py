@@ -8,6 +8,7 @@ from typing import Any
 import structlog
 from flask import Response
 
+from charging_core.db import HubSession
 from charging_core.errors import InvalidInput
 from charging_core.ids import new_id
 from charging_core.piles.ports import CommandKind
@@ -15,7 +16,7 @@ from charging_core.piles.store.device import VALID_FOR, Asked, Request, ask
 from charging_core.piles.store.firmware import DEFAULT_GROUPS, Package, Plan, require_rollout
 from hub.reading import devices
 from hub.reading.paging import Window
-from hub.web.context import answer, caller, hub, operation, reading, writing
+from hub.web.context import acting, answer, caller, hub, operation, reading, writing
 
 log = structlog.get_logger()
 
@@ -36,7 +37,7 @@ def ask_pile(pile: str, body: dict[str, Any]) -> Response:
     valid_for = VALID_FOR if minutes is None else timedelta(minutes=minutes)
     request = Request(CommandKind(body["kind"]), target, body.get("parameters", {}), valid_for)
     with writing() as session:
-        row = ask(session, hub().clock, hub().waker, request, _asked(body))
+        row = ask(session, hub().clock, hub().waker, request, _asked(session, body))
         return answer(devices.command_line(row), 202)
 
 
@@ -71,8 +72,8 @@ def list_tariff_rollout() -> Response:
 @operation
 def push_tariffs(body: dict[str, Any]) -> Response:
     """`POST /tariff-rollout`."""
-    asked = _asked(body, new_id())
     with writing() as session:
+        asked = _asked(session, body, new_id())
         piles = body.get("piles") or [line["pile"] for line in devices.tariff_rollout(session, hub().clock.now())]
         requests = [Request(CommandKind.PUSH_TARIFF, pile) for pile in piles]
         rows = [ask(session, hub().clock, hub().waker, request, asked) for request in requests]
@@ -91,7 +92,7 @@ def begin_firmware_rollout(body: dict[str, Any]) -> Response:
     """`POST /firmware-rollouts`."""
     plan = Plan(body["name"], body["piles"], body.get("groups", DEFAULT_GROUPS), body.get("failures_allowed", 0))
     with writing() as session:
-        rollout = hub().firmware.begin(session, Package(**body["package"]), plan, _asked(body))
+        rollout = hub().firmware.begin(session, Package(**body["package"]), plan, _asked(session, body))
         return answer(devices.rollout_view(rollout), 201)
 
 
@@ -106,7 +107,7 @@ def get_firmware_rollout(rollout: str) -> Response:
 def change_firmware_rollout(rollout: str, body: dict[str, Any]) -> Response:
     """`POST /firmware-rollouts/{rollout}/state`."""
     with writing() as session:
-        changed = hub().firmware.change(session, rollout, body["state"], _asked(body))
+        changed = hub().firmware.change(session, rollout, body["state"], _asked(session, body))
         return answer(devices.rollout_view(changed))
 
 
@@ -117,5 +118,5 @@ def list_ground_locks(limit: int, after: str | None = None) -> Response:
         return answer(devices.list_locks(session, Window(limit, after)))
 
 
-def _asked(body: dict[str, Any], batch_id: str | None = None) -> Asked:
-    return Asked(f"token:{caller().token_id}", body.get("reason"), batch_id)
+def _asked(session: HubSession, body: dict[str, Any], batch_id: str | None = None) -> Asked:
+    return Asked(acting(session), body.get("reason"), batch_id)

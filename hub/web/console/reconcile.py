@@ -6,15 +6,12 @@ from datetime import date
 from typing import Any
 
 from flask import Response
-from sqlalchemy import select
 
-from charging_core.access import ApiToken
-from charging_core.db import HubSession
 from charging_core.errors import Conflict, InvalidInput
 from hub.partner_links import open_link
 from hub.reading import reconcile
 from hub.reading.paging import Window
-from hub.web.context import answer, caller, hub, operation, reading, writing
+from hub.web.context import acting, answer, caller, hub, operation, reading, writing
 from partners.reconcile import disputes
 from partners.reconcile.model import DisputeState
 from partners.reconcile.statements import Day, state_day
@@ -66,7 +63,7 @@ def get_dispute(dispute: str) -> Response:
 def explain_dispute(dispute: str, body: dict[str, Any]) -> Response:
     """`POST /disputes/{dispute}/explain`."""
     with writing() as session:
-        disputes.explain(session, hub().clock, dispute, body["text"], _who(session))
+        disputes.explain(session, hub().clock, dispute, body["text"], acting(session))
         return answer(reconcile.dispute_view(session, dispute))
 
 
@@ -74,7 +71,7 @@ def explain_dispute(dispute: str, body: dict[str, Any]) -> Response:
 def repush_dispute(dispute: str) -> Response:
     """`POST /disputes/{dispute}/repush`."""
     with writing() as session:
-        disputes.repush(session, hub().clock, dispute, _who(session))
+        disputes.repush(session, hub().clock, dispute, acting(session))
         session.on_commit(hub().wake_worker)
         return answer(reconcile.dispute_view(session, dispute), 202)
 
@@ -84,13 +81,8 @@ def close_dispute(dispute: str, body: dict[str, Any]) -> Response:
     """`POST /disputes/{dispute}/close`."""
     with writing() as session:
         outcome = DisputeState(body["outcome"])
-        disputes.close(session, hub().clock, dispute, outcome, body.get("note", ""), _who(session))
+        disputes.close(session, hub().clock, dispute, outcome, body.get("note", ""), acting(session))
         return answer(reconcile.dispute_view(session, dispute))
-
-
-def _who(session: HubSession) -> str:
-    name = session.scalars(select(ApiToken.name).where(ApiToken.id == caller().token_id)).one_or_none()
-    return f"token:{name or caller().token_id}"
 
 
 def _day(text: str) -> date:

@@ -14,7 +14,7 @@ from charging_core.tariffs.periods import RateClass
 from hub.reading import review
 from hub.reading.orders import require_order
 from hub.reading.paging import Window
-from hub.web.context import answer, caller, hub, operation, reading, writing
+from hub.web.context import acting, answer, hub, operation, reading, writing
 
 
 @operation
@@ -42,14 +42,16 @@ def get_review(order: str) -> Response:
 def accept_review(order: str, body: dict[str, Any]) -> Response:
     """`POST /order-review/{order}/accept`."""
     with writing() as session:
-        return _done(session, staff.accept_review(session, hub().order_context, _id(session, order), _staff(body)))
+        return _done(
+            session, staff.accept_review(session, hub().order_context, _id(session, order), _staff(session, body))
+        )
 
 
 @operation
 def end_order(order: str, body: dict[str, Any]) -> Response:
     """`POST /orders/{order}/end`."""
     with writing() as session:
-        return _done(session, staff.end_order(session, hub().order_context, _id(session, order), _staff(body)))
+        return _done(session, staff.end_order(session, hub().order_context, _id(session, order), _staff(session, body)))
 
 
 @operation
@@ -59,7 +61,8 @@ def close_order(order: str, body: dict[str, Any]) -> Response:
     with writing() as session:
         found = _id(session, order)
         return _done(
-            session, staff.close_order(session, hub().order_context, found, _staff(body), by_samples=by_samples)
+            session,
+            staff.close_order(session, hub().order_context, found, _staff(session, body), by_samples=by_samples),
         )
 
 
@@ -71,7 +74,9 @@ def resettle_order(order: str, body: dict[str, Any]) -> Response:
     correction = staff.Correction(body.get("version"), counted)
     with writing() as session:
         found = _id(session, order)
-        return _done(session, staff.resettle_order(session, hub().order_context, found, _staff(body), correction))
+        return _done(
+            session, staff.resettle_order(session, hub().order_context, found, _staff(session, body), correction)
+        )
 
 
 @operation
@@ -80,11 +85,11 @@ def refund_order(order: str, body: dict[str, Any]) -> Response:
     amount = Decimal(body["amount"])
     with writing() as session:
         found = _id(session, order)
-        return _done(session, staff.refund_order(session, hub().order_context, found, _staff(body), amount))
+        return _done(session, staff.refund_order(session, hub().order_context, found, _staff(session, body), amount))
 
 
-def _staff(body: dict[str, Any]) -> staff.Staff:
-    return staff.Staff(f"token:{caller().token_id}", body["reason"])
+def _staff(session: HubSession, body: dict[str, Any]) -> staff.Staff:
+    return staff.Staff(acting(session), body["reason"])
 
 
 def _id(session: HubSession, name: str) -> str:
