@@ -4,6 +4,9 @@ PYTHON ?= python3
 VENV := .venv/bin
 ARGS ?=
 
+# Demo and suite start dozens of processes: without compiled modules each would read every source anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help setup run test lint bench fuzz chaos servers lock clean
 
