@@ -14,11 +14,11 @@ from typing import Any
 
 import pytest
 import redis
-import structlog
 
 from charging_core.clock import ManualClock
 from charging_core.db import Database
 from tests.support.databases import Databases, FreshDatabase, PostgresDatabases, SqliteDatabases
+from tests.support.logs import plain_logs
 from tests.support.parallel import Together, turn
 from tests.support.processes import ServersError
 from tests.support.servers import PostgresServer, RedisServer, postgres_server, redis_server
@@ -40,7 +40,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """The postgresql leg needs its servers in any case: bring them up first, so that the header can name them."""
-    _plain_logs()
+    plain_logs()
     config.stash[servers_key] = ExitStack()
     config.stash[postgres_key] = config.stash[redis_key] = None
     if config.getoption("--leg") != "postgresql" or config.getoption("--collect-only"):
@@ -51,14 +51,6 @@ def pytest_configure(config: pytest.Config) -> None:
     except ServersError as problem:
         config.stash[servers_key].close()
         raise pytest.UsageError(str(problem)) from problem
-
-
-def _plain_logs() -> None:
-    # structlog's default prints the locals of every frame of a traceback: pages per expected failure.
-    renderer = structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
-    structlog.configure(
-        processors=[structlog.contextvars.merge_contextvars, structlog.processors.add_log_level, renderer]
-    )
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -42,6 +42,7 @@ MERGED = frozenset(
 """Sections of which a child replaces single keys; `interfaces` merge one level deeper."""
 
 _MAX_DEPTH = 5
+_FILES = (".yaml", ".yml")
 
 Raw = dict[str, Any]
 
@@ -60,7 +61,15 @@ def load_profile(
 
     Raises `UnknownProfile` or `InvalidProfile`. `schema` and `converters` are what a room above adds to the engine.
     """
-    return build_profile(_read(name, packages), packages=packages, schema=schema, converters=converters)
+    if name.endswith(_FILES):
+        return build_profile(_read(name, packages), packages=packages, schema=schema, converters=converters)
+    return Profile(_shipped(name, packages, schema), converters or {})
+
+
+@lru_cache(maxsize=64)
+def _shipped(name: str, packages: tuple[str, ...], schema: type[ProfileSpec]) -> ProfileSpec:
+    """What is shipped does not change while we run; a file of the operator's may."""
+    return _spec(_read(name, packages), packages, schema)
 
 
 def build_profile(
@@ -71,16 +80,19 @@ def build_profile(
     converters: Mapping[str, Converter] | None = None,
 ) -> Profile:
     """The profile described by `raw`, the content of a file. Raises `InvalidProfile`."""
+    return Profile(_spec(raw, packages, schema), converters or {})
+
+
+def _spec(raw: Raw, packages: tuple[str, ...], schema: type[ProfileSpec]) -> ProfileSpec:
     name = str(raw.get("id", "?"))
     merged, patches = _inherit(raw, packages, depth=0)
     _put_in_objects(name, merged)
     for patch in patches:
         apply_patches(name, merged.get("interfaces", {}), patch)
     try:
-        spec = schema.model_validate(merged)
+        return schema.model_validate(merged)
     except ValidationError as error:
         raise InvalidProfile(name, _in_words(error)) from error
-    return Profile(spec, converters or {})
 
 
 def shipped_profiles(packages: tuple[str, ...] = (DATA,)) -> list[str]:
@@ -108,7 +120,7 @@ def _parsed(text: str) -> Any:
 
 
 def _candidates(name: str, packages: tuple[str, ...]) -> Iterator[str]:
-    if name.endswith((".yaml", ".yml")):
+    if name.endswith(_FILES):
         path = Path(name)
         if path.is_file():
             yield path.read_text("utf-8")

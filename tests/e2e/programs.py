@@ -6,47 +6,42 @@ import json
 import os
 import signal
 import subprocess
-import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import requests
 
-from tests.support.processes import LAUNCHER
+from tests.support.nursery import Child, nursery
 from tests.support.waiting import wait_until
 
 HOST = "127.0.0.1"
-HUB = Path(sys.executable).with_name("hub")
 START_S = 60.0
 """Four programs start at once on a machine with two cores."""
 STOP_S = 30.0
+COMMAND_S = 60.0
 TIMEOUT_S = 15.0
 
 
 @dataclass
 class Program:
-    """One child process. Its output goes to `log`, and so does what it says before it dies."""
+    """A `hub` process. Its output goes to `log`, and so does what it says before it dies."""
 
     name: str
     command: Sequence[str]
     environment: Mapping[str, str]
     log: Path
-    _process: subprocess.Popen[bytes] | None = field(default=None, init=False)
+    _process: Child | None = field(default=None, init=False)
 
     def start(self, **extra: str) -> None:
         """Start it (again) with `extra` in its environment; returns before it is ready."""
         assert not self.alive(), f"{self.name} runs already"
         with self.log.open("ab") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, str(LAUNCHER), "", *self.command],
-                cwd=self.log.parent,
-                env={**os.environ, **self.environment, **extra},
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-            )
+            environment = {**os.environ, **self.environment, **extra}
+            output = log.fileno()
+            self._process = nursery().born(self.command, environment, self.log.parent, output, output)
 
     def alive(self) -> bool:
         """Whether it runs."""
@@ -122,8 +117,16 @@ def post(url: str, body: bytes | Mapping[str, Any], headers: Mapping[str, str] |
 
 def command(environment: Mapping[str, str], *arguments: str) -> str:
     """Run a `hub` command to its end and return what it printed; fails with its words when it fails."""
-    done = subprocess.run(
-        [str(HUB), *arguments], env={**os.environ, **environment}, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, f"hub {' '.join(arguments)} ended with {done.returncode}:\n{done.stdout}{done.stderr}"
-    return done.stdout
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as errors:
+        child = nursery().born(
+            arguments, {**os.environ, **environment}, Path(tempfile.gettempdir()), out.fileno(), errors.fileno()
+        )
+        code = child.wait(COMMAND_S)
+        said, complained = (_text(file) for file in (out, errors))
+    assert code == 0, f"hub {' '.join(arguments)} ended with {code}:\n{said}{complained}"
+    return said
+
+
+def _text(file: IO[bytes]) -> str:
+    file.seek(0)
+    return file.read().decode(errors="replace")

@@ -33,7 +33,7 @@ from tests.e2e.operator_file import (
     TENANT,
     write_operator_file,
 )
-from tests.e2e.programs import HOST, HUB, HubProgram, command, get
+from tests.e2e.programs import HOST, HubProgram, command, get
 from tests.e2e.simulated import SimulatedPiles
 from tests.support.databases import Databases, FreshDatabase
 from tests.support.processes import free_port
@@ -312,7 +312,7 @@ def _environment(folder: Path, database: FreshDatabase, redis_url: str | None, p
 
 
 def _program(folder: Path, role: str, environment: Mapping[str, str], port: int) -> HubProgram:
-    arguments = [str(HUB), "serve"] if role == "serve" else [str(HUB), "run", role]
+    arguments = ["serve"] if role == "serve" else ["run", role]
     return HubProgram(
         name=role,
         command=arguments,

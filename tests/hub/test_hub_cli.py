@@ -10,17 +10,16 @@ from pathlib import Path
 
 import pytest
 import requests
-import structlog
-from typer.testing import CliRunner, Result
 
 from charging_core.errors import NotFound
-from hub.cli.main import build
 from hub.container import ALL_ROLES, Container, Role
 from hub.errors import ApplyError, HubError, NeedsServer, PortBusy
 from hub.processes import HubProcess
 from hub.settings import Settings
 from tests.hub.hub_rig import SECRET_KEY, demo_environ, example_text
+from tests.support.cli import CliRunner, Result, build
 from tests.support.databases import FreshDatabase
+from tests.support.logs import plain_logs
 
 
 @pytest.fixture
@@ -48,7 +47,7 @@ def cli(fresh_database: FreshDatabase, monkeypatch: pytest.MonkeyPatch) -> Itera
     handlers, level = root.handlers[:], root.level
     yield CliRunner()
     root.handlers[:], root.level = handlers, level
-    structlog.reset_defaults()
+    plain_logs()
 
 
 def run(cli: CliRunner, *words: str) -> Result:

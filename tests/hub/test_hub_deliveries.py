@@ -10,17 +10,16 @@ from typing import Any
 
 import pytest
 from sqlalchemy import delete, select
-from typer.testing import CliRunner, Result
 
 from charging_core.errors import Conflict, InvalidInput, NotFound
 from charging_core.events import DomainEvent
 from charging_core.ids import new_id
 from hub.cli import deliveries, screen
-from hub.cli.main import build
 from hub.container import Container
 from municipal.model import RegulatorLink
 from partners.model import PartnerLink
 from tests.hub.conftest import Stage
+from tests.support.cli import CliRunner, Result, build
 from worker.errors import NotRepairable
 from worker.model import DeliveryAttempt, DeliveryRow, DestinationState
 

@@ -13,15 +13,12 @@ from typing import Any
 
 import pytest
 import requests
-import structlog
-from typer.testing import CliRunner
 
 from charging_core.access import Scope, create_token
 from charging_core.piles.protocols.ykc.codec import Frame
 from hub.apply.document import read_document
 from hub.apply.engine import Applier
 from hub.apply.references import Surroundings
-from hub.cli.main import build
 from hub.cli.ykc import WatchRefused
 from hub.container import Role
 from hub.processes import HubProcess
@@ -31,7 +28,9 @@ from tests.charging_core.piles.piles_support import LOGIN, PILE, Pile, frame_of
 from tests.charging_core.piles.piles_support import running as running_piles
 from tests.hub.conftest import settings_for
 from tests.hub.hub_rig import SECRET_KEY, demo_environ, example_text
+from tests.support.cli import CliRunner, build
 from tests.support.databases import Databases
+from tests.support.logs import plain_logs
 from tests.support.waiting import wait_until
 
 CODE = "32010600000001"
@@ -124,7 +123,7 @@ def cli(yard: Yard, monkeypatch: pytest.MonkeyPatch) -> Iterator[CliRunner]:
     handlers, level = root.handlers[:], root.level
     yield CliRunner()
     root.handlers[:], root.level = handlers, level
-    structlog.reset_defaults()
+    plain_logs()
 
 
 def run(cli: CliRunner, *words: str, code: int = 0) -> Any:

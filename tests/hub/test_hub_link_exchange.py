@@ -9,10 +9,7 @@ from typing import Any
 
 import orjson
 import pytest
-import structlog
-from typer.testing import CliRunner
 
-from hub.cli.main import build
 from hub.container import Container
 from hub.settings import load_settings
 from partners.tcec102 import envelope
@@ -20,7 +17,9 @@ from partners.tcec102.keys import KeySet
 from partners.tcec102.memory import NoLimit
 from partners.tcec102.receive import InboundCall, receive
 from tests.hub.hub_rig import SECRET_KEY, demo_environ, example_text
+from tests.support.cli import CliRunner, build
 from tests.support.databases import Databases, FreshDatabase
+from tests.support.logs import plain_logs
 
 ENVIRON = demo_environ()
 KEYS = KeySet(
@@ -63,7 +62,7 @@ def cli(database: FreshDatabase, tmp_path_factory: pytest.TempPathFactory) -> It
     yield runner
     patches.undo()
     root.handlers[:], root.level = handlers, level
-    structlog.reset_defaults()
+    plain_logs()
 
 
 def _call_the_hub() -> None:

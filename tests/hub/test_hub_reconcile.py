@@ -10,18 +10,17 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-import structlog
-from typer.testing import CliRunner, Result
 
 from charging_core.db import Database
 from charging_core.errors import Conflict, InvalidInput, NotFound
 from charging_core.ids import new_id
-from hub.cli.main import build
 from partners.model import ExchangeRow, PartnerLink
 from partners.reconcile.disputes import Contest, contest
 from tests.hub.conftest import Stage
 from tests.hub.hub_rig import SECRET_KEY, demo_environ, example_text
+from tests.support.cli import CliRunner, Result, build
 from tests.support.databases import Databases, FreshDatabase
+from tests.support.logs import plain_logs
 
 NOW = datetime(2026, 3, 3, tzinfo=UTC)
 
@@ -56,7 +55,7 @@ def cli(database: FreshDatabase, tmp_path_factory: pytest.TempPathFactory) -> It
     yield runner
     patches.undo()
     root.handlers[:], root.level = handlers, level
-    structlog.reset_defaults()
+    plain_logs()
 
 
 @pytest.fixture

@@ -11,8 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import structlog
-from typer.testing import CliRunner, Result
 
 from charging_core.clock import CHINA, write_clock_file
 from charging_core.errors import Conflict, InvalidInput, NotFound
@@ -26,13 +24,14 @@ from charging_core.tariffs.periods import RateClass
 from hub.apply.document import read_document, read_tariffs
 from hub.apply.engine import Applier
 from hub.apply.references import Surroundings
-from hub.cli.main import build
 from hub.container import Container
 from hub.errors import ApplyError
 from hub.settings import load_settings
 from tests.hub.conftest import settings_for
 from tests.hub.hub_rig import SECRET_KEY, demo_environ, example_text
+from tests.support.cli import CliRunner, Result, build
 from tests.support.databases import Databases
+from tests.support.logs import plain_logs
 
 CONNECTOR = "3201060000000101"
 HOLIDAY = '"2026-10-01..2026-10-07"'
@@ -71,7 +70,7 @@ def cli(shared: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Cli
     handlers, level = root.handlers[:], root.level
     yield CliRunner()
     root.handlers[:], root.level = handlers, level
-    structlog.reset_defaults()
+    plain_logs()
 
 
 @pytest.fixture

@@ -24,8 +24,8 @@ LINT = (
     ("lint-imports",),
 )
 PYTEST_LEGS = ("sqlite", "postgresql")
-PARALLEL = ("-n", "2", "--dist", "loadscope")
-"""Two processes: what a small machine has cores for. Each brings up servers of its own."""
+PARALLEL = ("-n", "3", "--dist", "loadscope")
+"""One more than a small machine has cores: one of them mostly waits for the stage. Each brings up servers of its own."""
 PAGES = "pages"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
 from charging_core.piles.protocols.ykc.codec import decode, encode
 from hub.cli.ykc import ykc_app
 from tests.charging_core.piles.piles_support import LOGIN, REALTIME, RECORD
 from tests.charging_core.piles.test_ykc_codec import EXAMPLES, OFFICIAL
 from tests.charging_core.piles.test_ykc_reading import BEAT, pcap, tcp
+from tests.support.cli import CliRunner
 
 SAMPLES = [bytes.fromhex(text) for text in (*OFFICIAL.values(), *EXAMPLES.values())]
 

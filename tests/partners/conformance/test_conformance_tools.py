@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import structlog
 import yaml
-from typer.testing import CliRunner
 
 from charging_core.clock import SystemClock
 from hub.cli.tcec import tcec_app
 from partners.fake.partner import FakePartner
+from tests.support.cli import CliRunner
+from tests.support.logs import plain_logs
 
 SECRETS = ("--data-secret", "1234567890abcdef", "--data-iv", "1234567890abcdef", "--sig-secret", "1234567890abcdef")
 KEYS = {
@@ -42,7 +42,7 @@ def run(words: tuple[str, ...], given: Any = None, status: int = 0) -> str:
 @pytest.fixture(autouse=True)
 def _logs_as_before() -> Iterator[None]:
     yield
-    structlog.reset_defaults()
+    plain_logs()
 
 
 @pytest.fixture
