@@ -38,7 +38,7 @@ from partners.tcec102.errors import (
     Tcec102Error,
     TokenRejected,
 )
-from partners.tcec102.exchanges import Direction, Exchange, ExchangeSink, record_safely
+from partners.tcec102.exchanges import Direction, Exchange, ExchangeSink, FinishedExchange, record_safely
 from partners.tcec102.keys import KeySet
 from partners.tcec102.options import (
     STANDARD_BODY,
@@ -277,7 +277,7 @@ class TcecClient:
         error: Tcec102Error | None,
         at: datetime,
     ) -> Exchange:
-        return Exchange(
+        return FinishedExchange(
             direction=Direction.OUT,
             interface=interface.name,
             path=sending.url,

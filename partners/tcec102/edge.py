@@ -17,7 +17,8 @@ import anyio.to_thread
 from partners.tcec102 import receive as door_steps
 from partners.tcec102.errors import Overloaded, OversizedBody, Refusal, SlowBody
 from partners.tcec102.ports import Route
-from partners.tcec102.receive import Door, InboundCall, Visit
+from partners.tcec102.receive import Door
+from partners.tcec102.visit import InboundCall, Visit
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]

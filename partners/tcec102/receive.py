@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from ipaddress import ip_address
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 import orjson
 import structlog
@@ -44,13 +44,13 @@ from partners.tcec102.errors import (
     UnknownInterface,
     UnknownOperator,
 )
-from partners.tcec102.exchanges import Direction, Exchange, ExchangeSink, record_safely
-from partners.tcec102.keys import KeySet
+from partners.tcec102.exchanges import ExchangeSink, record_safely
 from partners.tcec102.memory import MemoryReplays
 from partners.tcec102.options import KeyStyle
 from partners.tcec102.ports import Handler, InboundLink, LinkDirectory, RateLimiter, ReplayMemory, TokenStore
 from partners.tcec102.timestamps import parse_timestamp
 from partners.tcec102.tokens import bearer_token, token_handler
+from partners.tcec102.visit import InboundCall, Visit
 
 MAX_BODY_BYTES = 1024 * 1024
 """1 MiB (DECISIONS 6): a daily statement of ten thousand orders still fits."""
@@ -113,58 +113,11 @@ class Door:
         )
 
 
-@dataclass(slots=True)
-class InboundCall:
-    """What came in by HTTP. ``problem`` is set, and ``body`` empty, when the body was refused while it was being read."""
-
-    base: str
-    interface: str
-    body: bytes = field(repr=False)
-    authorization: str | None = field(default=None, repr=False)
-    remote: str = ""
-    problem: Refusal | None = None
-
-
 class Reply(NamedTuple):
     """The answer: the envelope as JSON bytes, to be sent with HTTP status 200."""
 
     ret: int
     payload: bytes
-
-
-class Visit:
-    """One call on its way through the checks. What a check proved stays here for the next ones."""
-
-    __slots__ = (
-        "answer", "at", "body", "call", "door", "envelope", "failed_check", "keys", "link", "msg", "name", "payload", "ret",
-        "started", "token_proven",
-    )  # fmt: skip
-
-    def __init__(self, call: InboundCall, door: Door) -> None:
-        self.call = call
-        self.door = door
-        self.started = time.perf_counter()
-        self.at: datetime = door.clock.now()
-        self.name = call.interface
-        self.envelope: envelopes.RequestEnvelope | None = None
-        self.link: InboundLink | None = None
-        self.keys: KeySet | None = None
-        self.body: Any = None
-        self.answer: Any = None
-        self.payload = b""
-        self.token_proven = False
-        self.ret: int | None = None
-        self.msg = ""
-        self.failed_check = ""
-
-    @property
-    def open(self) -> bool:
-        """Has nothing refused it yet?"""
-        return self.ret is None
-
-    def refuse(self, refusal: Refusal) -> None:
-        """End the call with a code of the protocol."""
-        self.ret, self.msg, self.failed_check = refusal.ret, refusal.msg, refusal.check
 
 
 def receive(call: InboundCall, door: Door) -> Reply:
@@ -177,7 +130,7 @@ def receive(call: InboundCall, door: Door) -> Reply:
 
 def begin(call: InboundCall, door: Door) -> Visit:
     """The checks up to the signature: no I/O, no lock that waits."""
-    visit = Visit(call, door)
+    visit = Visit(call, door, door.clock.now())
     _run(_ADMISSION, visit)
     return visit
 
@@ -215,14 +168,15 @@ def work(visit: Visit) -> None:
 
 def finish(visit: Visit) -> Reply:
     """Count and record the call."""
-    door, call = visit.door, visit.call
+    door = visit.door
     ret = RET_OK if visit.ret is None else visit.ret
     seconds = time.perf_counter() - visit.started
     door.meter.count(visit.name if visit.name in door.names else _OTHER, ret, seconds)
     if visit.failed_check:
         metrics.REFUSALS.labels(visit.failed_check).inc()
     if door.sink is not None:
-        record_safely(door.sink, _exchange(visit, call, ret, seconds))
+        visit.ret, visit.duration_ms = ret, seconds * 1000
+        record_safely(door.sink, visit)
     return Reply(ret, visit.payload)
 
 
@@ -405,23 +359,3 @@ def _proven(value: T | None) -> T:
 
 def _link_id(visit: Visit) -> str | None:
     return visit.link.link_id if visit.link else None
-
-
-def _exchange(visit: Visit, call: InboundCall, ret: int, seconds: float) -> Exchange:
-    return Exchange(
-        direction=Direction.IN,
-        interface=visit.name,
-        path=call.base + call.interface,
-        at=visit.at,
-        duration_ms=seconds * 1000,
-        ret=ret,
-        msg=visit.msg,
-        failed_check=visit.failed_check,
-        link_id=_link_id(visit),
-        operator_id=visit.envelope.operator_id if visit.envelope else "",
-        remote=call.remote,
-        request_raw=call.body,
-        request_body=visit.body,
-        reply_raw=visit.payload,
-        reply_body=visit.answer,
-    )

@@ -15,7 +15,8 @@ from hub.settings import load_settings
 from partners.tcec102 import envelope
 from partners.tcec102.keys import KeySet
 from partners.tcec102.memory import NoLimit
-from partners.tcec102.receive import InboundCall, receive
+from partners.tcec102.receive import receive
+from partners.tcec102.visit import InboundCall
 from tests.hub.hub_rig import SECRET_KEY, demo_environ, example_text
 from tests.support.cli import CliRunner, build
 from tests.support.databases import Databases, FreshDatabase

@@ -22,8 +22,9 @@ from partners.tcec102.contract import Contract
 from partners.tcec102.keys import KeySet
 from partners.tcec102.memory import MemoryLinkDirectory, MemorySink, NoLimit
 from partners.tcec102.ports import InboundLink
-from partners.tcec102.receive import Door, InboundCall, receive
+from partners.tcec102.receive import Door, receive
 from partners.tcec102.tokens import MemoryTokenStore
+from partners.tcec102.visit import InboundCall
 from tests.support.legs import BROWSERS
 
 BASE, PARTNER = "/demo/evcs/v1/", "MA5TEST02"

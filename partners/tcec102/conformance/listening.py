@@ -16,8 +16,9 @@ from partners.tcec102.keys import KeySet
 from partners.tcec102.memory import MemoryLinkDirectory, NoLimit
 from partners.tcec102.options import BodyOptions
 from partners.tcec102.ports import Handler, InboundLink
-from partners.tcec102.receive import Door, InboundCall, receive
+from partners.tcec102.receive import Door, receive
 from partners.tcec102.tokens import MemoryTokenStore
+from partners.tcec102.visit import InboundCall
 
 BASE = "/evcs/v1/"
 MAX_BODY_BYTES = 1024 * 1024

@@ -29,7 +29,8 @@ from partners.room import PartnerRoom
 from partners.specs import PartnerLinkSpec, save_link
 from partners.tcec102.contract import Contract
 from partners.tcec102.memory import NoLimit
-from partners.tcec102.receive import Door, InboundCall, receive
+from partners.tcec102.receive import Door, receive
+from partners.tcec102.visit import InboundCall
 from tests.support.seed import Seeded, order_context, seed_operator
 from worker.api import Registry
 from worker.model import DeliveryRow

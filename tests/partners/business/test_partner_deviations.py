@@ -22,7 +22,8 @@ from partners.tcec102.contract import Contract
 from partners.tcec102.errors import ReplySignatureMismatch
 from partners.tcec102.keys import KeySet
 from partners.tcec102.options import EnvelopeOptions
-from partners.tcec102.receive import InboundCall, receive
+from partners.tcec102.receive import receive
+from partners.tcec102.visit import InboundCall
 from tests.partners.business.conftest import OUR_KEYS, PARTNER, World
 from tests.partners.profiles import samples
 

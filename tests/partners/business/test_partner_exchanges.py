@@ -9,7 +9,7 @@ import requests
 
 from partners.exchanges import ExchangeQuery, ExchangeRecorder, prune_exchanges, search_exchanges
 from partners.model import ExchangeRow
-from partners.tcec102.exchanges import Direction, Exchange
+from partners.tcec102.exchanges import Direction, Exchange, FinishedExchange
 from tests.partners.business.conftest import OUR_KEYS, PARTNER, THEIR_KEYS, World
 
 SEQ = f"{PARTNER}260302080000000001"
@@ -23,7 +23,7 @@ def found(world: World, **wanted: Any) -> list[ExchangeRow]:
 
 def exchange(number: int = 1, **more: Any) -> Exchange:
     members: dict[str, Any] = {"direction": Direction.IN, "interface": "query_token", "path": "/x/", "ret": 0}
-    return Exchange(**(members | {"at": more.pop("at"), "duration_ms": float(number)} | more))
+    return FinishedExchange(**(members | {"at": more.pop("at"), "duration_ms": float(number)} | more))
 
 
 def test_a_charge_can_be_found_by_its_order_both_ways(world: World) -> None:

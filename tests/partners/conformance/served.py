@@ -6,7 +6,8 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 
-from partners.tcec102.receive import Door, InboundCall, receive
+from partners.tcec102.receive import Door, receive
+from partners.tcec102.visit import InboundCall
 
 
 class ServedDoor:

@@ -16,8 +16,9 @@ from partners.tcec102.contract import Contract
 from partners.tcec102.keys import KeySet
 from partners.tcec102.memory import MemoryLinkDirectory, MemorySink, NoLimit
 from partners.tcec102.ports import InboundLink
-from partners.tcec102.receive import Door, InboundCall
+from partners.tcec102.receive import Door
 from partners.tcec102.tokens import MemoryTokenStore
+from partners.tcec102.visit import InboundCall
 
 BASE = "/demo/evcs/v1/"
 PARTNER = "MA5TEST02"

@@ -21,8 +21,9 @@ from partners.tcec102.edge import AsgiApp, Message, Receive, Scope, Send, TcecEd
 from partners.tcec102.keys import KeySet
 from partners.tcec102.memory import MemorySink
 from partners.tcec102.ports import InboundLink
-from partners.tcec102.receive import MAX_BODY_BYTES, Door, InboundCall
+from partners.tcec102.receive import MAX_BODY_BYTES, Door
 from partners.tcec102.tokens import DurableTokenStore
+from partners.tcec102.visit import InboundCall
 
 BASE = "/demo/evcs/v1/"
 STOP = {"StartChargeSeq": "MA5TEST02241027080000000001", "ConnectorID": "3301060001001"}

@@ -23,9 +23,10 @@ from partners.tcec102.keys import KeySet
 from partners.tcec102.memory import MemoryLinkDirectory, NoLimit
 from partners.tcec102.options import BodyOptions, EnvelopeOptions, KeyStyle, TimeFormat
 from partners.tcec102.ports import InboundLink
-from partners.tcec102.receive import Door, InboundCall, receive
+from partners.tcec102.receive import Door, receive
 from partners.tcec102.timestamps import render_timestamp
 from partners.tcec102.tokens import MemoryTokenStore
+from partners.tcec102.visit import InboundCall
 
 BASE, PARTNER = "/demo/evcs/v1/", "MA5TEST02"
 KEYS = KeySet("op-secret-1", "9f3c1b7e5a2d4860", "0123456789abcdef", "7c1e9a4b3d5f6082")

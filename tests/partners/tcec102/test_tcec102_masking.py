@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import orjson
 import pytest
 
-from partners.tcec102.exchanges import Direction, Exchange
+from partners.tcec102.exchanges import Direction, FinishedExchange
 from partners.tcec102.masking import HIDDEN, mask, mask_raw, mask_text
 
 
@@ -70,7 +70,7 @@ def test_short_texts_vanish() -> None:
 
 
 def test_an_exchange_shows_only_masked_bodies() -> None:
-    exchange = Exchange(
+    exchange = FinishedExchange(
         direction=Direction.OUT,
         interface="query_token",
         path="/",

@@ -21,8 +21,9 @@ from partners.tcec102.keys import KeySet
 from partners.tcec102.memory import MemoryLinkDirectory, MemorySink, NoLimit, TokenBuckets
 from partners.tcec102.options import EnvelopeOptions, KeyStyle, TimeFormat
 from partners.tcec102.ports import InboundLink
-from partners.tcec102.receive import MAX_BODY_BYTES, Door, InboundCall, receive
+from partners.tcec102.receive import MAX_BODY_BYTES, Door, receive
 from partners.tcec102.tokens import MemoryTokenStore
+from partners.tcec102.visit import InboundCall
 
 MakeDoor = Callable[..., Door]
 CallFor = Callable[..., InboundCall]

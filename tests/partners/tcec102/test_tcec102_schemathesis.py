@@ -27,9 +27,10 @@ from partners.tcec102.errors import InvalidBody
 from partners.tcec102.keys import KeySet
 from partners.tcec102.memory import MemoryLinkDirectory, MemorySink, NoLimit
 from partners.tcec102.ports import Handler, InboundLink
-from partners.tcec102.receive import Door, InboundCall, receive
+from partners.tcec102.receive import Door, receive
 from partners.tcec102.schemas import json_schema
 from partners.tcec102.tokens import MemoryTokenStore
+from partners.tcec102.visit import InboundCall
 
 BASE, PARTNER, STAMP = "/demo/evcs/v1/", "MA5TEST02", "20241027080000"
 KEYS = KeySet("op-secret-1", "9f3c1b7e5a2d4860", "0123456789abcdef", "7c1e9a4b3d5f6082")
@@ -179,5 +180,5 @@ def test_nine_of_ten_generated_calls_reach_the_check_of_the_body() -> None:
         for mode in schemathesis.GenerationMode:
             checked(name, own, mode, lambda _body, ret: ret in (0, 4003, 4004))
     share = own.reached[True] / own.reached.total()
-    assert own.reached.total() > 100
+    assert own.reached.total() >= len(SOME) * EXAMPLES
     assert share >= REACHED, share

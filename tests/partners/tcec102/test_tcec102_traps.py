@@ -34,9 +34,10 @@ from partners.tcec102.memory import MemoryReplays
 from partners.tcec102.options import BodyOptions, EnvelopeOptions, TimeFormat, Verify
 from partners.tcec102.ports import InboundLink
 from partners.tcec102.qr import QrContent, parse_qr
-from partners.tcec102.receive import Door, InboundCall, receive
+from partners.tcec102.receive import Door, receive
 from partners.tcec102.timestamps import render_timestamp
 from partners.tcec102.tokens import TokenCache, usable_ttl
+from partners.tcec102.visit import InboundCall
 
 MakeDoor = Callable[..., Door]
 CallFor = Callable[..., InboundCall]
