@@ -22,18 +22,26 @@ from starlette.types import ASGIApp
 from charging_core.clock import SystemClock, clock_from_spec
 from charging_core.db import Database, HubSession
 from charging_core.errors import Conflict, NotFound
+from charging_core.orders.guard import GuardPolicy, OverLimit
 from charging_core.orders.ports import OrderContext
+from charging_core.orders.reservations.service import sweep_reservations
+from charging_core.orders.rules import MissingRecord
+from charging_core.orders.starts.groups import sweep_groups
 from charging_core.orders.sweep import sweep_orders
 from charging_core.piles.errors import PortUnavailable
 from charging_core.piles.ports import PilePorts
 from charging_core.piles.server import PileServer
 from charging_core.piles.settings import PileServerSettings
+from charging_core.piles.store.cards import CardDesk
 from charging_core.piles.store.commands import TableCommands, TableCommandSource
 from charging_core.piles.store.device import sweep_commands
 from charging_core.piles.store.directory import TablePileDirectory, TableTariffSource
 from charging_core.piles.store.firmware import FirmwareDesk
 from charging_core.piles.store.frames import FrameRetention
+from charging_core.piles.store.late_cards import sweep_late_cards
+from charging_core.piles.store.parked import sweep_parked
 from charging_core.piles.store.sink import TablePileEventSink
+from charging_core.piles.store.starts import TableStartDesk
 from charging_core.piles.store.tariff_sweep import sweep_tariffs
 from charging_core.secretbox import SecretBox
 from charging_core.tariffs.schedule import follow_calendars
@@ -65,6 +73,8 @@ TARIFF_ROLLOUT_S = 60.0
 """How often piles that still run an older tariff version are told the new one, in business seconds."""
 DEVICE_SWEEP_S = 10.0
 """How often commands to piles that nobody will answer are closed and firmware rollouts moved on, in business seconds."""
+LATE_CARDS_S = 600.0
+"""How often off-line charges are looked at whose card nobody knew, in business seconds: a card is declared by people."""
 
 NIGHT = (time(3), time(4))
 """China time in which history that nobody may keep any longer is deleted."""
@@ -120,11 +130,16 @@ class Container:
             self.watching = RedisWatching(self.redis, self.routes.shard_of, wake_stream)
         self.firmware = FirmwareDesk(self.clock, waker, self.box)
         self.commands = TableCommands(self.clock, waker)
-        self.order_context = OrderContext(self.clock, self.commands)
+        self.order_context = OrderContext(
+            self.clock, self.commands, guard_policy(settings), MissingRecord(settings.missing_record)
+        )
+        self.starts = TableStartDesk(self.db, self.order_context)
+        self.card_lists = CardDesk(self.clock, waker)
         self.registry = Registry()
         self.registry.schedule("order_timers", lambda _tick: self._sweep_orders(), every_s=ORDER_TIMER_S)
         self.registry.schedule("pile_commands", lambda _tick: self._sweep_devices(), every_s=DEVICE_SWEEP_S)
         self.registry.schedule("tariff_rollout", lambda _tick: self._sweep_tariffs(), every_s=TARIFF_ROLLOUT_S)
+        self.registry.schedule("late_cards", lambda _tick: self._sweep_late_cards(), every_s=LATE_CARDS_S)
         self.registry.schedule("frame_retention", lambda _tick: self._forget_frames(), daily=NIGHT)
         self.partners = PartnerRoom(self.db, self.order_context, self.box)
         self.partners.register(self.registry, after_planning=self.wake_worker)
@@ -200,7 +215,7 @@ class Container:
         from charging_core.piles.protocols.ocpp16.book import TableOcppBook
         from charging_core.piles.protocols.ocpp16.server import OcppListener
 
-        ocpp = OcppListener(self.settings.bind, self.settings.ocpp_port, TableOcppBook(self.db, self.box))
+        ocpp = OcppListener(self.settings.bind, self.settings.ocpp_port, TableOcppBook(self.db, self.box, self.starts))
         server = PileServer(
             self.settings.bind, self.settings.pile_port, self._pile_ports(), self.clock, keeping, also=ocpp
         )
@@ -265,6 +280,7 @@ class Container:
             commands=TableCommandSource(self.db, self.order_context, self.box),
             tariffs=TableTariffSource(self.db, self.clock),
             routes=self.routes,
+            starts=self.starts,
         )
 
     def _sweep_parking(self, _tick: datetime) -> None:
@@ -277,12 +293,18 @@ class Container:
         follow_calendars(self.db, self.clock)
         sweep_tariffs(self.db, self.clock, self.commands)
 
+    def _sweep_late_cards(self) -> None:
+        sweep_late_cards(self.db, self.order_context)
+
     def _sweep_devices(self) -> None:
         sweep_commands(self.db, self.clock)
+        sweep_parked(self.db, self.order_context)
         self.firmware.sweep(self.db)
 
     def _sweep_orders(self) -> None:
         sweep_orders(self.db, self.order_context)
+        sweep_reservations(self.db, self.order_context)
+        sweep_groups(self.db, self.order_context)
 
     # -- what the edge asks
 
@@ -366,6 +388,13 @@ class Container:
         except RedisError as error:
             return Check("broker", "Redis", False, f"不可达 / unreachable ({type(error).__name__})")
         return Check("broker", "Redis", True, "reachable")
+
+
+def guard_policy(settings: Settings) -> GuardPolicy:
+    """How the settings want the payers' limits guarded."""
+    return GuardPolicy(
+        settings.guard_margin_yuan, settings.guard_sample_s, settings.guard_stop_s, OverLimit(settings.over_limit)
+    )
 
 
 def _check(name: str, title: str, ok: bool, good: str, bad: str) -> Check:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import os
 import tomllib
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -141,6 +142,45 @@ class Settings(BaseSettings):
         description=_text(
             "已结束推送保留天数, 按对象类型 (default|partner|regulator|park), 缺省 730, 例 park=90",
             "days to keep ended deliveries, by kind of destination, else 730: park=90",
+        ),
+    )
+    guard_margin_yuan: Decimal = Field(
+        Decimal("0.05"),
+        ge=0,
+        le=100,
+        decimal_places=2,
+        description=_text(
+            "金额上限的余量 (元): 预计达到 上限−余量 即停充",
+            "margin below a payer's limit in yuan: a charge is stopped when it would reach limit - margin",
+        ),
+    )
+    guard_sample_s: int = Field(
+        15,
+        ge=1,
+        le=300,
+        description=_text(
+            "估算下一次读数前的秒数 (桩充电中上送周期)",
+            "seconds until the next sample of a charge, for the limit's look ahead",
+        ),
+    )
+    guard_stop_s: int = Field(
+        5,
+        ge=0,
+        le=120,
+        description=_text("停充指令生效的秒数", "seconds until a stop takes hold, for the limit's look ahead"),
+    )
+    over_limit: Literal["full", "capped"] = Field(
+        "full",
+        description=_text(
+            "账单超出付款人上限时: full 全额, capped 只收上限",
+            "a bill above the payer's limit: charged full, or capped at the limit",
+        ),
+    )
+    missing_record: Literal["wait", "refuse", "ignore"] = Field(
+        "wait",
+        description=_text(
+            "同一枪上一单交易记录未到时的启动: wait 先读桩再启动, refuse 拒绝, ignore 照常",
+            "a start while the record of the connector's last charge is missing: wait (read the pile first), refuse, ignore",
         ),
     )
     drain_s: float = Field(

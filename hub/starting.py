@@ -10,6 +10,8 @@ from charging_core.db import HubSession
 from charging_core.orders.model import Origin
 from charging_core.orders.ports import OrderContext
 from charging_core.orders.service import StartOutcome, StartRequest, start_order
+from charging_core.orders.starts.groups import ParallelOutcome, ParallelRequest
+from charging_core.piles.store.starts import start_together
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +29,6 @@ class Desk:
 
 def start_at(session: HubSession, context: OrderContext, desk: Desk, wish: dict[str, Any]) -> StartOutcome:
     """Start a charge from a contract-checked `wish` (`StartOrder` of the contracts). Idempotent by `request_id`."""
-    limit = wish.get("limit_yuan")
     return start_order(
         session,
         context,
@@ -38,6 +39,28 @@ def start_at(session: HubSession, context: OrderContext, desk: Desk, wish: dict[
             start_charge_seq=wish["request_id"],
             plate=wish.get("plate"),
             phone=wish.get("phone"),
-            limit_yuan=Decimal(limit) if limit is not None else None,
+            limit_yuan=_decimal(wish.get("limit_yuan")),
+            limit_kwh=_decimal(wish.get("limit_kwh")),
+            limit_minutes=wish.get("limit_minutes"),
+            limit_soc=wish.get("limit_soc"),
+            reservation_id=wish.get("reservation"),
         ),
     )
+
+
+def start_parallel_at(session: HubSession, context: OrderContext, desk: Desk, wish: dict[str, Any]) -> ParallelOutcome:
+    """Start one vehicle at two connectors from a contract-checked `wish` (`StartParallel`). Idempotent by `request_id`."""
+    request = ParallelRequest(
+        connectors=tuple(wish["connectors"]),
+        origin=desk.origin,
+        link_id=desk.link_id,
+        request_id=wish["request_id"],
+        plate=wish.get("plate"),
+        phone=wish.get("phone"),
+        limit_yuan=_decimal(wish.get("limit_yuan")),
+    )
+    return start_together(session, context, request)
+
+
+def _decimal(text: str | None) -> Decimal | None:
+    return None if text is None else Decimal(text)

@@ -49,9 +49,22 @@ def clear_alarm(session: HubSession, tenant_id: str, kind: str, object_id: str, 
     alarm = _open_alarm(session, tenant_id, kind, object_id)
     if alarm is None:
         return False
-    alarm.cleared_at = at
-    record_event(session, "alarm.cleared", alarm.id, 2, _snapshot(alarm), at, tenant_id)
+    _close(session, alarm, at)
     return True
+
+
+def clear_alarms_of(session: HubSession, tenant_id: str, object_id: str, at: datetime) -> int:
+    """Close every open alarm about an object that is no more of interest; how many there were."""
+    query = select(Alarm).where(Alarm.tenant_id == tenant_id, Alarm.object_id == object_id, Alarm.cleared_at.is_(None))
+    found = session.scalars(query).all()
+    for alarm in found:
+        _close(session, alarm, at)
+    return len(found)
+
+
+def _close(session: HubSession, alarm: Alarm, at: datetime) -> None:
+    alarm.cleared_at = at
+    record_event(session, "alarm.cleared", alarm.id, 2, _snapshot(alarm), at, alarm.tenant_id)
 
 
 def _open_alarm(session: HubSession, tenant_id: str, kind: str, object_id: str) -> Alarm | None:

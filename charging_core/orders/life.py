@@ -6,6 +6,7 @@ from sqlalchemy import select
 
 from charging_core.db import HubSession
 from charging_core.events import record_event
+from charging_core.orders import alarms
 from charging_core.orders.model import FAILURE_LENGTH, ChargeOrder, OrderTransition
 from charging_core.orders.ports import OrderContext
 from charging_core.orders.snapshot import order_snapshot
@@ -42,6 +43,8 @@ def move(
     if after is OrderState.FAILED and (before in BEFORE_CHARGE or before is OrderState.STOPPING):
         order.failure = order.failure or (detail or happened.value)[:FAILURE_LENGTH]
         publish(session, context, order, "order.start_failed")
+    if after in (OrderState.SETTLED, OrderState.FAILED):
+        alarms.order_over(session, order, now)
     return True
 
 

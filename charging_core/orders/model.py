@@ -11,6 +11,8 @@ from sqlalchemy import ForeignKey, Index, Integer, String, UniqueConstraint, tex
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from charging_core.db import Base, TenantScoped
+from charging_core.members.model import Member
+from charging_core.orders.guard import ChargeLimits, OverLimit
 from charging_core.orders.state import OPEN_STATES, OrderState
 from charging_core.stations.model import Connector
 from charging_core.types import BigKey, Json, Kwh4, Price5, UtcDateTime, Yuan4
@@ -30,6 +32,9 @@ class Origin(StrEnum):
     APP = "app"
     PARTNER = "partner"
     CARD = "card"
+    VIN = "vin"
+    PILE = "pile"
+    """Nobody we know of: the pile charged without asking us."""
     CONSOLE = "console"
     PLATFORM = "platform"
 
@@ -61,7 +66,19 @@ class ChargeOrder(TenantScoped, Base):
     plate: Mapped[str | None] = mapped_column(String(16))
     phone: Mapped[str | None] = mapped_column(String(32))
     vin: Mapped[str | None] = mapped_column(String(17))
+    member_id: Mapped[str | None] = mapped_column(ForeignKey("member.id"), index=True)
+    """Whose account pays; none: somebody outside does."""
+    card: Mapped[str | None] = mapped_column(String(16))
+    """Number printed on the card that was shown at the pile."""
+    group_id: Mapped[str | None] = mapped_column(String(26), index=True)
+    """Joins the orders of one vehicle that charges at several connectors of a pile (并充)."""
+    group_number: Mapped[str | None] = mapped_column(String(12))
+    """By which the pile knows that group."""
     limit_yuan: Mapped[Decimal | None] = mapped_column(Yuan4)
+    limit_kwh: Mapped[Decimal | None] = mapped_column(Kwh4)
+    limit_minutes: Mapped[int | None] = mapped_column(Integer)
+    limit_soc: Mapped[int | None] = mapped_column(Integer)
+    over_limit: Mapped[str] = mapped_column(String(8), default=OverLimit.FULL)
     tariff_version_id: Mapped[str] = mapped_column(String(26))
     state: Mapped[str] = mapped_column(String(16), default=OrderState.CREATED)
     state_since: Mapped[datetime] = mapped_column(UtcDateTime)
@@ -91,6 +108,7 @@ class ChargeOrder(TenantScoped, Base):
     pile_amount: Mapped[Decimal | None] = mapped_column(Yuan4)
     sample: Mapped[dict[str, Any] | None] = mapped_column(Json)
     connector: Mapped[Connector] = relationship()
+    member: Mapped[Member | None] = relationship()
     details: Mapped[list[OrderDetail]] = relationship(order_by="OrderDetail.number", cascade="all, delete-orphan")
 
     __table_args__ = (
@@ -105,6 +123,11 @@ class ChargeOrder(TenantScoped, Base):
         if self.elec_fee is None or self.service_fee is None:
             return None
         return self.elec_fee + self.service_fee
+
+    @property
+    def allowed(self) -> ChargeLimits:
+        """What ends this charge early."""
+        return ChargeLimits(self.limit_yuan, self.limit_kwh, self.limit_minutes, self.limit_soc)
 
     @property
     def current_state(self) -> OrderState:

@@ -6,20 +6,27 @@ come late, twice or in the wrong order change nothing that they should not (P10)
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
-from decimal import Decimal
+from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 
+from sqlalchemy import select, update
+
 from charging_core.db import HubSession
-from charging_core.money import ZERO, fen
-from charging_core.orders import limits
+from charging_core.orders import alarms, limits
 from charging_core.orders.facts import Reading
+from charging_core.orders.guard import limit_reached, look_ahead
 from charging_core.orders.life import lock_order, move, publish, tell_stopped
-from charging_core.orders.model import ChargeOrder, ChargeSample, Origin
+from charging_core.orders.model import ChargeOrder, ChargeSample
 from charging_core.orders.ports import OrderContext
-from charging_core.orders.service import send_stop
-from charging_core.orders.state import OrderEvent, OrderState
-from charging_core.tariffs.service import periods_of, version_by_id
+from charging_core.orders.prices import payer_periods
+from charging_core.orders.samples import sample_object
+from charging_core.orders.service import ask_again, end_charge, send_stop
+from charging_core.orders.state import OPEN_STATES, OrderEvent, OrderState
+from charging_core.stations.model import Connector, ConnectorState
+from charging_core.tariffs.periods import DayPeriods
+
+_TROUBLED = (ConnectorState.FAULT, ConnectorState.OFFLINE)
 
 
 def start_sent(session: HubSession, context: OrderContext, order_id: str) -> None:
@@ -54,28 +61,44 @@ def start_answered(
 
 
 def reading_seen(session: HubSession, context: OrderContext, order_id: str, reading: Reading) -> None:
-    """A "charging" sample that names this order: proves the start, keeps the sample, guards the payer's limit (P12)."""
+    """A "charging" sample that names this order: proves the start, keeps the sample, guards the payer's limits (P12)."""
     order = lock_order(session, order_id)
     if order is None:
         return
+    was_away, order.link_lost = order.link_lost, False
+    if order.connector.state in _TROUBLED:
+        alarms.goes_on(session, order, context.clock.now())
     news = move(session, context, order, OrderEvent.CHARGING_SEEN)
     if order.current_state not in (OrderState.CHARGING, OrderState.STOPPING):
         _stop_again(session, context, order)
         return
     order.started_at = order.started_at or reading.at
     order.idle_seen = 0
-    order.link_lost = False
-    _keep(session, order, reading)
+    periods = payer_periods(session, order)
+    before = order.sample
+    sample = _keep(session, order, reading, periods)
     if news:
         publish(session, context, order, "order.started")
-    _guard_limit(session, context, order)
+    _guard(session, context, order, (before, sample), periods)
+    if was_away and not news and order.current_state is OrderState.STOPPING and order.stop_tries == 0:
+        _stop_now(session, context, order)
+
+
+def trouble_seen(
+    session: HubSession, context: OrderContext, order: ChargeOrder, status: str, faults: Sequence[str]
+) -> None:
+    """The pile says "fault" or "off-line" about this charge: it is kept open, and the staff is told (P11)."""
+    if order.started_at is not None and order.current_state in OPEN_STATES:
+        alarms.interrupted(session, order, status, faults, context.clock.now())
 
 
 def idle_seen(session: HubSession, context: OrderContext, order: ChargeOrder) -> None:
-    """The connector of an open order reports idle: once may be a glitch, twice ends the charge (P11)."""
+    """The connector of an open order reports idle: once may be a glitch, so it is asked again; twice ends the charge (P11)."""
     if order.current_state not in (OrderState.CHARGING, OrderState.STOPPING):
         return
     order.idle_seen += 1
+    if order.idle_seen < limits.IDLE_FRAMES and order.current_state is OrderState.CHARGING:
+        ask_again(session, context, order)
     if order.idle_seen >= limits.IDLE_FRAMES and order.started_at is not None:
         move(session, context, order, OrderEvent.IDLE_SEEN)
         tell_stopped(session, context, order)
@@ -93,8 +116,20 @@ def stop_answered(session: HubSession, context: OrderContext, order: ChargeOrder
 
 
 def link_lost(order: ChargeOrder) -> None:
-    """The pile's connection is gone; the charge goes on (P7)."""
+    """The pile's connection is gone; the charge goes on (P7). Stops begin anew when the charge is seen again."""
     order.link_lost = True
+    order.stop_tries = 0
+
+
+def link_renewed(session: HubSession, pile_id: str) -> None:
+    """The pile has a new connection, whether the end of the old one was seen or not: nothing is known of its charges until they show."""
+    own = select(Connector.id).where(Connector.pile_id == pile_id)
+    session.execute(
+        update(ChargeOrder)
+        .where(ChargeOrder.state.in_(OPEN_STATES), ChargeOrder.connector_id.in_(own))
+        .values(link_lost=True, stop_tries=0)
+        .execution_options(synchronize_session=False)
+    )
 
 
 def _stop_again(session: HubSession, context: OrderContext, order: ChargeOrder) -> None:
@@ -105,67 +140,41 @@ def _stop_again(session: HubSession, context: OrderContext, order: ChargeOrder) 
     now = context.clock.now()
     pause = timedelta(seconds=limits.STOP_RETRY_S)
     if unwanted and (order.stop_asked_at is None or now - order.stop_asked_at >= pause):
-        order.stop_asked_at = now
-        send_stop(session, context, order)
+        _stop_now(session, context, order)
 
 
-def _keep(session: HubSession, order: ChargeOrder, reading: Reading) -> None:
-    order.sample = _sample_object(session, order, reading)
+def _stop_now(session: HubSession, context: OrderContext, order: ChargeOrder) -> None:
+    order.stop_asked_at = context.clock.now()
+    send_stop(session, context, order)
+
+
+def _keep(session: HubSession, order: ChargeOrder, reading: Reading, periods: DayPeriods) -> dict[str, Any]:
+    sample = sample_object(order.sample, reading, periods)
+    order.sample = sample
     session.add(
         ChargeSample(
             tenant_id=order.tenant_id,
             order_id=order.id,
             at=reading.at,
-            energy_kwh=order.sample["energy_kwh"],
-            reading=order.sample,
+            energy_kwh=sample["energy_kwh"],
+            reading=sample,
         )
     )
+    return sample
 
 
-def _sample_object(session: HubSession, order: ChargeOrder, reading: Reading) -> dict[str, Any]:
-    """The sample with running fees: what came since the last sample is priced at the period it came in (an estimate, not a bill).
-
-    Its energy never falls: a value that is missing or smaller than the last one is a glitch of the pile's.
-    """
-    before = order.sample or {}
-    period = periods_of(version_by_id(session, order.tariff_version_id)).at(reading.at)
-    counted = Decimal(before.get("energy_kwh", ZERO))
-    energy = counted if reading.energy_kwh is None else max(reading.energy_kwh, counted)
-    delta = energy - counted
-    elec = Decimal(before.get("elec_exact", ZERO)) + delta * period.elec_price
-    service = Decimal(before.get("service_exact", ZERO)) + delta * period.service_price
-    return {
-        "at": reading.at,
-        "voltage_v": reading.voltage_v,
-        "current_a": reading.current_a,
-        "power_kw": (reading.voltage_v * reading.current_a / 1000).quantize(Decimal("0.0001")),
-        "soc": reading.soc,
-        "energy_kwh": energy,
-        "minutes_charged": reading.minutes_charged,
-        "minutes_remaining": reading.minutes_remaining,
-        "pile_amount": reading.pile_amount,
-        "elec_exact": elec,
-        "service_exact": service,
-        "elec_fee": fen(elec),
-        "service_fee": fen(service),
-        "total_fee": fen(elec) + fen(service),
-        "next_step": _next_step(delta * (period.elec_price + period.service_price), before.get("at"), reading.at),
-    }
-
-
-def _next_step(step: Decimal, since: datetime | None, at: datetime) -> Decimal:
-    """What may be spent until the next sample: as much as since the last one, but no more than `STEP_S` of it."""
-    passed = Decimal(0) if since is None else Decimal(str((at - since).total_seconds()))
-    return step if passed <= limits.STEP_S else step * limits.STEP_S / passed
-
-
-def _guard_limit(session: HubSession, context: OrderContext, order: ChargeOrder) -> None:
-    if order.limit_yuan is None or order.sample is None or order.current_state is not OrderState.CHARGING:
+def _guard(
+    session: HubSession,
+    context: OrderContext,
+    order: ChargeOrder,
+    samples: tuple[dict[str, Any] | None, dict[str, Any]],
+    periods: DayPeriods,
+) -> None:
+    """End the charge when one of its limits would be passed before the next sample (P12)."""
+    if order.current_state is not OrderState.CHARGING:
         return
-    # One more step like the last must still fit under the limit, since the next sample comes only after it is spent.
-    if order.sample["total_fee"] + order.sample["next_step"] < order.limit_yuan:
-        return
-    move(session, context, order, OrderEvent.STOP_ASKED, "payer's limit reached")
-    order.stop_asked_at = context.clock.now()
-    order.stop_asked_by = Origin.PLATFORM
-    send_stop(session, context, order)
+    before, sample = samples
+    ahead = look_ahead(sample, before, periods, context.guard)
+    reached = limit_reached(order.allowed, sample, ahead, context.guard)
+    if reached is not None:
+        end_charge(session, context, order, reached)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 
@@ -12,10 +12,14 @@ from sqlalchemy.exc import IntegrityError
 
 from charging_core.db import HubSession
 from charging_core.ids import new_id
-from charging_core.orders import limits
+from charging_core.orders import alarms, limits
+from charging_core.orders.awaited import awaited_record
 from charging_core.orders.life import lock_order, move
 from charging_core.orders.model import ChargeOrder, OrderTransition, Origin
 from charging_core.orders.ports import OrderContext
+from charging_core.orders.reservations.keeping import Holder, is_for, kept, use
+from charging_core.orders.reservations.model import Reservation
+from charging_core.orders.rules import MissingRecord
 from charging_core.orders.state import BEFORE_CHARGE, OPEN_STATES, OrderEvent, OrderState
 from charging_core.stations.model import Connector
 from charging_core.stations.service import find_connector, why_unusable
@@ -30,13 +34,33 @@ class Refusal(StrEnum):
     OFFLINE = "offline"
     FAULT = "fault"
     BUSY = "busy"
+    RESERVED = "reserved"
+    """Kept for somebody else."""
+    RECORD_PENDING = "record_pending"
+    """The record of the connector's last charge is not here yet, and a start might make the pile forget it (P8)."""
     CONFLICTING_REPEAT = "conflicting_repeat"
     ALREADY_ENDED = "already_ended"
 
 
+@dataclass(frozen=True, slots=True)
+class Payer:
+    """The account of ours that pays: its id, and the number printed on the card when one was shown."""
+
+    member_id: str
+    card: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """One charge at several connectors of a pile: what joins its orders, and the number by which the pile knows it (12 digits)."""
+
+    id: str
+    number: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StartRequest:
-    """A wish to charge. `limit_yuan` ends the charge before it costs more; `start_within_s` shortens the start limit."""
+    """A wish to charge. `limit_…` end it early: yuan, kWh, minutes, percent of the battery; `start_within_s` shortens the start limit."""
 
     connector_code: str
     origin: Origin
@@ -45,7 +69,23 @@ class StartRequest:
     plate: str | None = None
     phone: str | None = None
     limit_yuan: Decimal | None = None
+    limit_kwh: Decimal | None = None
+    limit_minutes: int | None = None
+    limit_soc: int | None = None
     start_within_s: int | None = None
+    vin: str | None = None
+    payer: Payer | None = None
+    group: Group | None = None
+    at_pile: bool = False
+    """The pile asked for it: it is there, and starts by our answer, without a command."""
+    reservation_id: str | None = None
+    """The reservation that whoever asks has; he is also known by plate, phone or member."""
+
+    @property
+    def holder(self) -> Holder:
+        """By what whoever asks may be known as the payer of a reservation."""
+        member_id = self.payer.member_id if self.payer else None
+        return Holder(self.reservation_id, self.plate, self.phone, member_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,17 +117,44 @@ def start_order(session: HubSession, context: OrderContext, request: StartReques
     repeat = _repeated(session, connector, request)
     if repeat is not None:
         return repeat
-    unusable = why_unusable(connector)
-    if unusable is not None:
-        return StartOutcome(None, Refusal(unusable))
-    if open_order(session, connector.id) is not None:
-        return StartOutcome(None, Refusal.BUSY)
+    reservation = kept(session, connector, context.clock.now())
+    refusal = _why_not(session, connector, reservation, request)
+    if refusal is not None:
+        return StartOutcome(None, refusal)
+    awaited = awaited_record(session, connector.id, context.clock.now())
+    if awaited is not None and context.missing_record is MissingRecord.REFUSE:
+        return StartOutcome(None, Refusal.RECORD_PENDING)
     try:
         with session.begin_nested():
-            return StartOutcome(_create(session, context, connector, request))
+            order = _create(session, context, connector, request)
+            if awaited is not None and context.missing_record is MissingRecord.WAIT and not request.at_pile:
+                _wait_for_record(session, context, order)
+            if reservation is not None:
+                use(session, reservation, connector, order.id, context.clock.now())
+            return StartOutcome(order)
     except IntegrityError:
         # The connector's row is held, so only the same sequence for another connector can have come between.
         return _repeated(session, connector, request) or StartOutcome(None, Refusal.BUSY)
+
+
+def _why_not(
+    session: HubSession, connector: Connector, reservation: Reservation | None, request: StartRequest
+) -> Refusal | None:
+    unusable = why_unusable(connector)
+    if request.at_pile and unusable == Refusal.OFFLINE:  # a pile that asks is there, whatever it told of itself last
+        unusable = None
+    if unusable in (None, Refusal.RESERVED):
+        unusable = None if reservation is None or is_for(reservation, request.holder) else Refusal.RESERVED
+    if unusable is not None:
+        return Refusal(unusable)
+    return Refusal.BUSY if open_order(session, connector.id) is not None else None
+
+
+def _wait_for_record(session: HubSession, context: OrderContext, order: ChargeOrder) -> None:
+    """The last charge's record first: the pile is asked how it is, and gets the start a little later, or when the record is here."""
+    until = context.clock.now() + timedelta(seconds=limits.RECORD_WAIT_S)
+    context.commands.hold_start(session, order.id, until)
+    ask_again(session, context, order)
 
 
 def _repeated(session: HubSession, connector: Connector, request: StartRequest) -> StartOutcome | None:
@@ -120,10 +187,34 @@ def request_stop(session: HubSession, context: OrderContext, order_id: str, orig
 
 
 def send_stop(session: HubSession, context: OrderContext, order: ChargeOrder) -> None:
-    """Put one more stop command beside the order."""
+    """Put one more stop command beside the order; when that was the last try, the staff must know.
+
+    While the pile has not shown this charge since its link was new, it is only asked how it is: a stop carries no trade number on the
+    wire, and might end somebody else's charge (`specs/ykc.md` 0x36). The charge's next sample asks for the stop again.
+    """
+    if order.link_lost:
+        ask_again(session, context, order)
+        return
+    now = context.clock.now()
     order.stop_tries += 1
-    expires_at = context.clock.now() + timedelta(seconds=limits.STOP_EXPIRY_S)
-    context.commands.stop(session, order.id, order.connector.code, expires_at)
+    context.commands.stop(session, order.id, order.connector.code, now + timedelta(seconds=limits.STOP_EXPIRY_S))
+    if order.stop_tries == limits.STOP_TRIES:
+        alarms.stop_unanswered(session, order, order.stop_tries, now)
+
+
+def ask_again(session: HubSession, context: OrderContext, order: ChargeOrder) -> None:
+    """Ask the pile how the order's connector is, to be told by a sample."""
+    expires_at = context.clock.now() + timedelta(seconds=limits.READ_EXPIRY_S)
+    context.commands.read(session, order.id, order.connector.code, expires_at)
+
+
+def end_charge(session: HubSession, context: OrderContext, order: ChargeOrder, why: str) -> None:
+    """The platform itself ends a charge that runs: a limit is reached. Does nothing to one that is not charging."""
+    if not move(session, context, order, OrderEvent.STOP_ASKED, why):
+        return
+    order.stop_asked_at = context.clock.now()
+    order.stop_asked_by = Origin.PLATFORM
+    send_stop(session, context, order)
 
 
 def open_order(session: HubSession, connector_id: str, *, lock: bool = False) -> ChargeOrder | None:
@@ -160,7 +251,40 @@ def _create(session: HubSession, context: OrderContext, connector: Connector, re
     pile = connector.pile
     version = version_in_use(session, pile.confirmed_tariff_version_id, pile.station.tariff_id, now)
     start_by = now + timedelta(seconds=min(limits.START_LIMIT_S, request.start_within_s or limits.START_LIMIT_S))
-    order = ChargeOrder(
+    order = new_order(context, connector, request, version.id, start_by)
+    session.add(order)
+    session.flush()
+    order.trade_number = _pile_side_number(session, context, order, request)
+    first = OrderTransition(
+        tenant_id=order.tenant_id,
+        order_id=order.id,
+        at=now,
+        happened="created",
+        state=order.state,
+        detail=request.origin,
+    )
+    session.add(first)
+    session.flush()
+    if request.at_pile:
+        move(session, context, order, OrderEvent.COMMAND_SENT, "by the answer to the pile")
+    return order
+
+
+def _pile_side_number(session: HubSession, context: OrderContext, order: ChargeOrder, request: StartRequest) -> str:
+    """A start command beside the order; none for a charge that the pile asked for itself."""
+    code = order.connector.code
+    if request.at_pile:
+        return context.commands.number_for(session, code)
+    number = request.group.number if request.group else None
+    return context.commands.start(session, order.id, code, request.limit_yuan, order.start_by, number)
+
+
+def new_order(
+    context: OrderContext, connector: Connector, request: StartRequest, version_id: str, start_by: datetime
+) -> ChargeOrder:
+    """The row of an order as it begins; nothing is written yet."""
+    now, pile = context.clock.now(), connector.pile
+    return ChargeOrder(
         id=new_id(),
         tenant_id=connector.tenant_id,
         operator_id=pile.station.operator_id,
@@ -172,8 +296,17 @@ def _create(session: HubSession, context: OrderContext, connector: Connector, re
         start_charge_seq=request.start_charge_seq,
         plate=request.plate,
         phone=request.phone,
+        vin=request.vin,
+        member_id=request.payer.member_id if request.payer else None,
+        card=request.payer.card if request.payer else None,
+        group_id=request.group.id if request.group else None,
+        group_number=request.group.number if request.group else None,
         limit_yuan=request.limit_yuan,
-        tariff_version_id=version.id,
+        limit_kwh=request.limit_kwh,
+        limit_minutes=request.limit_minutes,
+        limit_soc=request.limit_soc,
+        over_limit=context.guard.over_limit,
+        tariff_version_id=version_id,
         state=OrderState.CREATED,
         state_since=now,
         created_at=now,
@@ -183,17 +316,3 @@ def _create(session: HubSession, context: OrderContext, connector: Connector, re
         idle_seen=0,
         stop_told=False,
     )
-    session.add(order)
-    session.flush()
-    order.trade_number = context.commands.start(session, order.id, connector.code, request.limit_yuan, start_by)
-    first = OrderTransition(
-        tenant_id=order.tenant_id,
-        order_id=order.id,
-        at=now,
-        happened="created",
-        state=order.state,
-        detail=request.origin,
-    )
-    session.add(first)
-    session.flush()
-    return order

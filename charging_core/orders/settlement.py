@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from charging_core.db import HubSession
+from charging_core.errors import Conflict
 from charging_core.orders.bills.checks import doubts
 from charging_core.orders.bills.facts import ChargeFacts
-from charging_core.orders.bills.keep import Entry, last_bill, write_bill
+from charging_core.orders.bills.keep import Entry, bills_of, write_bill
 from charging_core.orders.bills.model import PLATFORM, BillKind
 from charging_core.orders.facts import TradeFacts
 from charging_core.orders.life import lock_order, move, publish, tell_stopped
@@ -19,17 +21,28 @@ CLOCK_TOLERANCE = timedelta(minutes=10)
 """A pile's clock further off than this from what we saw ourselves is not believed (P6)."""
 
 
-def settle(session: HubSession, context: OrderContext, order_id: str, record: TradeFacts) -> bool:
+@dataclass(frozen=True, slots=True)
+class ByHand:
+    """Who of the staff says that a record is an order's, and why."""
+
+    by: str
+    reason: str
+
+
+def settle(
+    session: HubSession, context: OrderContext, order_id: str, record: TradeFacts, hand: ByHand | None = None
+) -> bool:
     """Bill the order by its first record. False when a record has settled it already, or it is unknown: nothing changes then (P1).
 
     A record without energy for an order that never charged closes it as failed. One for an order that the staff had closed without a
-    record makes a new version of the bill, told as `order.resettled` (P4).
+    record makes a new version of the bill, told as `order.resettled` (P4); what was refunded stays so. Raises `Conflict` when they had
+    also corrected that bill: only a person (`hand`) may overrule them.
     """
     order = lock_order(session, order_id)
     if order is None:
         return False
     if order.state == OrderState.SETTLED:
-        return _settle_closed(session, context, order, record)
+        return _settle_closed(session, context, order, record, hand)
     happened = _what_happened(order, record)
     order.stop_code = record.stop_code
     order.vin = order.vin or record.vin
@@ -37,7 +50,7 @@ def settle(session: HubSession, context: OrderContext, order_id: str, record: Tr
         order.failure = order.failure or f"pile code 0x{record.stop_code:02X}"
     else:
         order.stop_reason = _stop_reason(order, record)
-        _bill(session, order, record, BillKind.RECORD, context.clock.now())
+        _bill(session, order, record, _entry(context, hand))
     if not move(session, context, order, happened, f"stop code 0x{record.stop_code:02X}"):
         return False
     if order.state == OrderState.SETTLED:
@@ -47,13 +60,17 @@ def settle(session: HubSession, context: OrderContext, order_id: str, record: Tr
     return True
 
 
-def _settle_closed(session: HubSession, context: OrderContext, order: ChargeOrder, record: TradeFacts) -> bool:
-    last = last_bill(session, order.id)
-    if last is None or last.kind not in (BillKind.ESTIMATE, BillKind.CLOSED):
+def _settle_closed(
+    session: HubSession, context: OrderContext, order: ChargeOrder, record: TradeFacts, hand: ByHand | None
+) -> bool:
+    kinds = {bill.kind for bill in bills_of(session, order.id)}
+    if not kinds or BillKind.RECORD in kinds:
         return False
+    if BillKind.RESETTLED in kinds and hand is None:
+        raise Conflict(f"the bill of order {order.id} was corrected by hand before its record came")
     order.stop_code = record.stop_code
     order.stop_reason = _stop_reason(order, record)
-    _bill(session, order, record, BillKind.RECORD, context.clock.now())
+    _bill(session, order, record, _entry(context, hand))
     publish(session, context, order, "order.resettled")
     return True
 
@@ -66,8 +83,13 @@ def _what_happened(order: ChargeOrder, record: TradeFacts) -> OrderEvent:
     return OrderEvent.NEVER_STARTED if stopped_unstarted else OrderEvent.EMPTY_RECORD
 
 
-def _bill(session: HubSession, order: ChargeOrder, record: TradeFacts, kind: BillKind, now: datetime) -> None:
-    start, end = _window(order, record, now)
+def _entry(context: OrderContext, hand: ByHand | None) -> Entry:
+    now = context.clock.now()
+    return Entry(BillKind.RECORD, now, PLATFORM) if hand is None else Entry(BillKind.RECORD, now, hand.by, hand.reason)
+
+
+def _bill(session: HubSession, order: ChargeOrder, record: TradeFacts, entry: Entry) -> None:
+    start, end = _window(order, record, entry.at)
     facts = ChargeFacts(
         record.energy_by_class,
         start,
@@ -78,7 +100,7 @@ def _bill(session: HubSession, order: ChargeOrder, record: TradeFacts, kind: Bil
         record.pile_amount,
         record.rates,
     )
-    made = write_bill(session, order, facts, Entry(kind, now, PLATFORM))
+    made = write_bill(session, order, facts, entry)
     order.meter_start, order.meter_end = record.meter_start, record.meter_end
     order.pile_amount = record.pile_amount
     order.review = doubts(made.checks) or (None if order.review == NO_RECORD else order.review)

@@ -9,10 +9,11 @@ from sqlalchemy import or_, select
 
 from charging_core.db import Database, HubSession
 from charging_core.orders import limits, metrics
+from charging_core.orders.guard import time_is_up
 from charging_core.orders.life import lock_order, move, tell_stopped
 from charging_core.orders.model import NO_RECORD, ChargeOrder, Origin
 from charging_core.orders.ports import OrderContext
-from charging_core.orders.service import send_stop
+from charging_core.orders.service import end_charge, send_stop
 from charging_core.orders.state import BEFORE_CHARGE, OPEN_STATES, OrderEvent, OrderState
 
 log = structlog.get_logger()
@@ -26,7 +27,11 @@ def sweep_orders(db: Database, context: OrderContext) -> int:
         waiting = session.execute(
             select(ChargeOrder.id, ChargeOrder.tenant_id).where(
                 ChargeOrder.state.in_(OPEN_STATES),
-                or_(ChargeOrder.state != OrderState.CHARGING, ChargeOrder.state_since < old),
+                or_(
+                    ChargeOrder.state != OrderState.CHARGING,
+                    ChargeOrder.state_since < old,
+                    ChargeOrder.limit_minutes.is_not(None),
+                ),
             )
         ).all()
     return sum(_guarded(db, context, order_id, tenant_id, now) for order_id, tenant_id in waiting)
@@ -48,7 +53,7 @@ def _check(session: HubSession, context: OrderContext, order: ChargeOrder, now: 
     if order.current_state in BEFORE_CHARGE:
         return _check_start(session, context, order, now)
     if order.current_state is OrderState.CHARGING:
-        return _check_silence(session, context, order, now)
+        return _check_charge(session, context, order, now)
     if order.current_state is OrderState.STOPPING:
         return _check_stop(session, context, order, now)
     if order.current_state is OrderState.ENDED_NO_RECORD:
@@ -77,6 +82,13 @@ def _start_deadline(order: ChargeOrder) -> datetime:
     return order.plug_by if order.current_state is OrderState.WAIT_PLUG else max(order.start_by, order.plug_by)
 
 
+def _check_charge(session: HubSession, context: OrderContext, order: ChargeOrder, now: datetime) -> bool:
+    if time_is_up(order.allowed, order.started_at, now):
+        end_charge(session, context, order, "time limit reached")
+        return True
+    return _check_silence(session, context, order, now)
+
+
 def _check_silence(session: HubSession, context: OrderContext, order: ChargeOrder, now: datetime) -> bool:
     heard: datetime = (order.sample or {}).get("at", order.state_since)
     if not _older(heard, limits.CHARGE_SILENCE_S, now):
@@ -89,6 +101,9 @@ def _check_stop(session: HubSession, context: OrderContext, order: ChargeOrder, 
     asked = order.stop_asked_at or order.state_since
     if _older(asked, limits.STOP_RECORD_LIMIT_S, now):
         return _give_up_waiting(session, context, order)
+    # Idle once: the charge is probably over, and a stop could only meet the next one. Away: its next sample asks again.
+    if order.idle_seen or order.link_lost:
+        return False
     retry_due = _older(asked, limits.STOP_RETRY_S * order.stop_tries, now)
     if retry_due and order.stop_tries < limits.STOP_TRIES:
         send_stop(session, context, order)
@@ -98,7 +113,8 @@ def _check_stop(session: HubSession, context: OrderContext, order: ChargeOrder, 
 
 def _check_record(session: HubSession, context: OrderContext, order: ChargeOrder, now: datetime) -> bool:
     stopping = order.stop_asked_at is not None and not _older(order.stop_asked_at, limits.STOP_RECORD_LIMIT_S, now)
-    if stopping or not _older(order.state_since, limits.RECORD_LIMIT_S, now):
+    patience = limits.RECORD_LIMIT_AFTER_LINK_S if order.link_lost else limits.RECORD_LIMIT_S
+    if stopping or not _older(order.state_since, patience, now):
         return False
     return _give_up_waiting(session, context, order)
 

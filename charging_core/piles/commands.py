@@ -29,7 +29,18 @@ log = structlog.get_logger()
 MARK_ATTEMPTS = 60
 """Tries to store a command's outcome before it is given up with an error; one per poll, so a minute of outage is survived."""
 
-_WAITS_AGAIN = frozenset({CommandKind.START, CommandKind.SET_WORK, CommandKind.SET_QR, CommandKind.UPDATE})
+_WAITS_AGAIN = frozenset(
+    {
+        CommandKind.START,
+        CommandKind.SET_WORK,
+        CommandKind.SET_QR,
+        CommandKind.UPDATE,
+        CommandKind.BALANCE,
+        CommandKind.SYNC_CARDS,
+        CommandKind.CLEAR_CARDS,
+        CommandKind.QUERY_CARDS,
+    }
+)
 """Never written, these are as right a minute later; a stop, a lock or a reboot would then hit somebody else."""
 
 
@@ -231,6 +242,10 @@ class CommandDesk:
             del self._waiting[key]
             self._pump.mark_later(waiting[0], CommandState.ACKNOWLEDGED if ok else CommandState.FAILED, detail)
         return waiting[0]
+
+    def longest_waiting(self, kind: CommandKind, pile_code: str) -> int:
+        """The connector of the command of this kind that a pile has known longest, for answers that name none; 0: none waits."""
+        return next((key[2] for key in self._waiting if key[:2] == (pile_code, kind)), 0)
 
     def expire(self, now: float) -> None:
         """Mark what has waited too long for an answer; called by the sweep."""

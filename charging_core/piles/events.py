@@ -262,6 +262,24 @@ class GroundLockReported:
     received_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class CardOnPile:
+    """What a pile says of one card, by the number that readers send: whether it is on its list, and why what was wanted was not done."""
+
+    physical: str
+    present: bool | None
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CardsTold:
+    """A pile told of some cards on the list that it keeps for times without a link."""
+
+    pile_code: str
+    cards: tuple[CardOnPile, ...]
+    received_at: datetime
+
+
 PileEvent = (
     PileOffline
     | ConnectorSample
@@ -273,5 +291,6 @@ PileEvent = (
     | TimeSynced
     | FrameSeen
     | GroundLockReported
+    | CardsTold
 )
 """What the event sink receives."""

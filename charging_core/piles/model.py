@@ -27,7 +27,8 @@ class PileCommand(TenantScoped, Base):
     """One command to one connector, or to the whole pile (`connector_no` 0). Sent by the pile server that holds the connection.
 
     A command of an order is written beside it (DECISIONS 21); one of the staff says who asked (`asked_by`) and why. `batch_id` joins
-    the commands of one request or firmware rollout; `answer_within_s` is how long after it was sent an answer may come.
+    the commands of one request or firmware rollout; `answer_within_s` is how long after it was sent an answer may come; until
+    `hold_until` it waits for something else, even when its pile is there.
     """
 
     __tablename__ = "pile_command"
@@ -45,6 +46,7 @@ class PileCommand(TenantScoped, Base):
     batch_id: Mapped[str | None] = mapped_column(String(26), index=True)
     answer_within_s: Mapped[int] = mapped_column(Integer, default=ANSWER_WITHIN_S)
     expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    hold_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
     state: Mapped[str] = mapped_column(String(16))
     detail: Mapped[str | None] = mapped_column(String(200))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
@@ -61,7 +63,8 @@ class TradeRecordRow(TenantScoped, Base):
     """A trade record as received. One of a pile's records counts per trade number; others with its number are conflicts (P1).
 
     `state`: applied (taken by its order), parked (no order fits, or it could not be billed: `problem` says why), conflict. `seen` is
-    how often this content came; for the record that counts, how often its number did.
+    how often this content came; for the record that counts, how often its number did. `told` is the record as a value, so that a parked
+    one can be billed later; `matched_by` is how its order was found (`trade_number`, `vin`, `time`, `staff`).
     """
 
     __tablename__ = "trade_record"
@@ -74,6 +77,8 @@ class TradeRecordRow(TenantScoped, Base):
     state: Mapped[str] = mapped_column(String(16))
     problem: Mapped[str | None] = mapped_column(String(500))
     content: Mapped[str] = mapped_column(String(64))
+    told: Mapped[dict[str, Any]] = mapped_column(Json)
+    matched_by: Mapped[str | None] = mapped_column(String(16))
     raw: Mapped[str] = mapped_column(Text)
     seen: Mapped[int] = mapped_column(Integer, default=1)
     received_at: Mapped[datetime] = mapped_column(UtcDateTime)
@@ -122,6 +127,29 @@ class GroundLock(TenantScoped, Base):
     battery_percent: Mapped[int | None] = mapped_column(Integer)
     alarm: Mapped[str | None] = mapped_column(String(32))
     reported_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class PileCard(TenantScoped, Base):
+    """A card of a pile's list for times without a link: what we want of it, and what the pile said last.
+
+    `wanted`: it shall be on the list. `present`: the pile said so, none: it never said. `command_id` is the last command about it,
+    `problem` what the pile answered to it.
+    """
+
+    __tablename__ = "pile_card"
+
+    id: Mapped[str] = mapped_column(String(26), primary_key=True)
+    pile_code: Mapped[str] = mapped_column(String(14))
+    number: Mapped[str] = mapped_column(String(16))
+    physical: Mapped[str] = mapped_column(String(16))
+    wanted: Mapped[bool]
+    present: Mapped[bool | None]
+    problem: Mapped[str | None] = mapped_column(String(100))
+    command_id: Mapped[str | None] = mapped_column(String(26))
+    told_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    changed_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+    __table_args__ = (UniqueConstraint("pile_code", "physical"),)
 
 
 class FirmwareRollout(TenantScoped, Base):

@@ -10,6 +10,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any, Protocol
 
+from charging_core.orders.starts.facts import StartAsked, StartDecision, StartRefusal
 from charging_core.piles.errors import BadTariff
 from charging_core.piles.events import PileEvent, PileLogin
 
@@ -110,6 +111,14 @@ class CommandKind(StrEnum):
     """Let go of the plug of a connector."""
     CONFIGURE = "configure"
     """Set one key of the pile's own configuration, or read it."""
+    BALANCE = "balance"
+    """How much the payer of a running charge has for it now."""
+    SYNC_CARDS = "sync_cards"
+    """Put cards on the list that the pile keeps for times without a link."""
+    CLEAR_CARDS = "clear_cards"
+    """Take cards off that list."""
+    QUERY_CARDS = "query_cards"
+    """Ask which of some cards are on that list."""
 
 
 PILE_WIDE = frozenset(
@@ -121,6 +130,9 @@ PILE_WIDE = frozenset(
         CommandKind.UPDATE,
         CommandKind.SET_QR,
         CommandKind.CONFIGURE,
+        CommandKind.SYNC_CARDS,
+        CommandKind.CLEAR_CARDS,
+        CommandKind.QUERY_CARDS,
     }
 )
 """Kinds that concern the pile, not one of its connectors: their answers name none."""
@@ -143,7 +155,8 @@ class PendingCommand:
     """One command to one connector or pile; `trade_number` for start and stop, `balance_yuan` for start, as 0.01 yuan.
 
     `parameters` by kind: set_work `out_of_service`, `max_power_percent`; reboot `when_idle`; lock `raise`; set_qr `prefix`,
-    `with_connector`; configure `key`, `value` (none: read it); update as `store.firmware` makes them. `answer_within_s` none:
+    `with_connector`; configure `key`, `value` (none: read it); balance `physical_card`; cards `cards`, a list of [number,
+    physical]; start `parallel_number`; update as `store.firmware` makes them. `answer_within_s` none:
     as the server's settings say.
     """
 
@@ -198,6 +211,22 @@ class RouteTable(Protocol):
         ...  # pragma: no cover
 
 
+class StartDesk(Protocol):
+    """Decides whether a card or a vehicle that is shown at a pile may charge there."""
+
+    def decide(self, asked: StartAsked) -> StartDecision:
+        """Decide; an acceptance is on disk with its order before this returns. A repeat gets the answer it got before."""
+        ...  # pragma: no cover
+
+
+class NoCards:
+    """A `StartDesk` of a house without members: it lets nobody in."""
+
+    def decide(self, asked: StartAsked) -> StartDecision:
+        """Refused, as a pile that takes no cards."""
+        return StartDecision(StartRefusal.NO_CARDS)
+
+
 @dataclass(frozen=True, slots=True)
 class PilePorts:
     """All ports together."""
@@ -207,3 +236,4 @@ class PilePorts:
     commands: CommandSource
     tariffs: TariffSource
     routes: RouteTable
+    starts: StartDesk = field(default_factory=NoCards)

@@ -121,6 +121,7 @@ class Connector(TenantScoped, Base):
     state_since: Mapped[datetime | None] = mapped_column(UtcDateTime)
     sampled_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     sample: Mapped[dict[str, Any] | None] = mapped_column(Json)
+    reserved_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
     pile: Mapped[Pile] = relationship(back_populates="connectors")
 
 

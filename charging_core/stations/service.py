@@ -22,12 +22,12 @@ def find_connector(session: HubSession, code: str, *, lock: bool = False) -> Con
 
 
 def why_unusable(connector: Connector) -> str | None:
-    """Why no charge can start here now: `disabled`, `offline`, `fault`, `busy`; none when it can."""
+    """Why no charge can start here now: `disabled`, `offline`, `fault`, `busy`, `reserved`; none when it can."""
     if not (connector.enabled and connector.pile.enabled and connector.pile.station.enabled):
         return "disabled"
     return {
         ConnectorState.OFFLINE: "offline",
         ConnectorState.FAULT: "fault",
         ConnectorState.CHARGING: "busy",
-        ConnectorState.RESERVED: "busy",
+        ConnectorState.RESERVED: "reserved",
     }.get(ConnectorState(connector.state))

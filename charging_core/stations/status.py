@@ -33,6 +33,20 @@ def derive_state(reported: str, plugged: bool, before: str) -> ConnectorState:
     return ConnectorState.FINISHED if finished else ConnectorState.PLUGGED
 
 
+def shown_state(connector: Connector, state: ConnectorState) -> ConnectorState:
+    """What others are told: a connector that nobody uses and that is kept for somebody is reserved (占用, 预约锁定)."""
+    free = state in (ConnectorState.IDLE, ConnectorState.PLUGGED)
+    return ConnectorState.RESERVED if free and connector.reserved_until is not None else state
+
+
+def show_reservation(session: HubSession, connector: Connector, at: datetime) -> None:
+    """A reservation of `connector`, whose row is held, began or ended; told like every other change of its state."""
+    state = ConnectorState(connector.state)
+    if state is ConnectorState.RESERVED:
+        state = ConnectorState.PLUGGED if connector.plugged else ConnectorState.IDLE
+    observe(session, connector, shown_state(connector, state), connector.plugged, at)
+
+
 def observe(session: HubSession, connector: Connector, state: ConnectorState, plugged: bool, at: datetime) -> bool:
     """Note that `connector`, whose row is held, is in `state`; writes `connector.status_changed` and returns true when that is news."""
     if connector.state == state and connector.plugged == plugged and connector.state_since is not None:

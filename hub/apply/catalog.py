@@ -7,9 +7,10 @@ from decimal import Decimal
 from types import MappingProxyType
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from charging_core.clock import CHINA
+from charging_core.orders.starts.checks import CAPACITY
 from charging_core.piles.errors import PileError
 from charging_core.piles.protocols.ocpp16.options import read_options as ocpp_options
 from charging_core.piles.protocols.ykc.dialect import read_options as ykc_options
@@ -144,6 +145,14 @@ class StationSection(Section):
     texts: TextsSection = TextsSection()
     extra: dict[str, Any] = Field(default_factory=dict)
     piles: list[PileSection] = Field(default_factory=list)
+
+    @field_validator("extra")
+    @classmethod
+    def _capacity(cls, extra: dict[str, Any]) -> dict[str, Any]:
+        capacity = extra.get(CAPACITY, 1)
+        if isinstance(capacity, bool) or not isinstance(capacity, int | Decimal) or capacity <= 0:
+            raise ValueError(f"{CAPACITY}: 应为千瓦数 / is a number of kW")
+        return extra
 
     def spec(self) -> StationSpec:
         """What the core saves."""

@@ -17,6 +17,7 @@ from charging_core.tariffs.calendar import BASE_DAY
 from charging_core.tariffs.plan import TariffPlan
 from hub.apply.catalog import OperatorSection, Section, StationSection, TenantSection
 from hub.apply.marks import Marked, Path, parse
+from hub.apply.members import MemberSection
 from hub.apply.parks import ParkSection
 from hub.apply.references import Surroundings, fill_in
 from hub.apply.tariffs import TariffSection
@@ -37,6 +38,7 @@ class Document(Section):
     partners: list[PartnerLinkSpec] = Field(default_factory=list)
     regulators: list[RegulatorLinkSpec] = Field(default_factory=list)
     parks: list[ParkSection] = Field(default_factory=list)
+    members: list[MemberSection] = Field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -139,6 +141,8 @@ def _repeats(document: Document, marked: Marked) -> Iterator[Problem]:
     yield from _repeated(marked, ("partners", "id"), [link.id for link in document.partners])
     yield from _repeated(marked, ("regulators", "id"), [link.id for link in document.regulators])
     yield from _repeated(marked, ("parks", "code"), [park.code for park in document.parks])
+    yield from _repeated(marked, ("members", "code"), [member.code for member in document.members])
+    yield from _repeated_cards(document, marked)
     yield from _repeated(marked, ("stations", "code"), [f"{s.operator}/{s.code}" for s in document.stations])
     piles = [
         (("stations", i, "piles", j, "code"), pile.code)
@@ -153,6 +157,23 @@ def _repeats(document: Document, marked: Marked) -> Iterator[Problem]:
                 for k, connector in enumerate(pile.connectors)
             ]
             yield from _repeated_at(marked, paths)
+
+
+def _repeated_cards(document: Document, marked: Marked) -> Iterator[Problem]:
+    """A card and a vehicle belong to one member only."""
+    cards = [
+        (("members", i, "cards", j), card)
+        for i, member in enumerate(document.members)
+        for j, card in enumerate(member.cards)
+    ]
+    yield from _repeated_at(marked, [((*path, "number"), card.number) for path, card in cards])
+    yield from _repeated_at(marked, [((*path, "physical"), card.physical) for path, card in cards])
+    vehicles = [
+        (("members", i, "vehicles", j), vin)
+        for i, member in enumerate(document.members)
+        for j, vin in enumerate(member.vehicles)
+    ]
+    yield from _repeated_at(marked, vehicles)
 
 
 def _repeated(marked: Marked, where: tuple[str, str], names: Sequence[str]) -> Iterator[Problem]:

@@ -14,7 +14,8 @@ from sqlalchemy import select
 from charging_core.changes import Action, Change, set_members
 from charging_core.clock import Clock
 from charging_core.db import Database, HubSession
-from charging_core.errors import CoreError
+from charging_core.errors import CoreError, NotFound
+from charging_core.members.catalog import disable_members_except, save_member
 from charging_core.piles.protocols.ocpp16.access import save_access
 from charging_core.piles.protocols.ocpp16.book import PROTOCOL as OCPP
 from charging_core.secretbox import SecretBox
@@ -27,6 +28,7 @@ from hub.apply.catalog import OperatorSection, StationSection
 from hub.apply.checks import foreign_owners, unfit_tariffs
 from hub.apply.document import Declaration
 from hub.apply.marks import Path
+from hub.apply.members import MemberSection
 from hub.apply.parks import ParkSection
 from hub.apply.tariffs import TariffSection
 from hub.errors import ApplyError, Problem
@@ -110,6 +112,7 @@ class _Writer:
             ("partners", self._partner),
             ("regulators", self._regulator),
             ("parks", self._park),
+            ("members", self._member),
         ]
 
     def _save(self, path: Path, save: Callable[[Any], Iterable[Change]], section: Any) -> None:
@@ -159,6 +162,13 @@ class _Writer:
     def _park(self, section: ParkSection) -> list[Change]:
         return save_park(self._session, self._box, section.spec(), prune=self._prune)
 
+    def _member(self, section: MemberSection) -> list[Change]:
+        known = set(self._session.scalars(select(Station.code))) if section.stations else set()
+        for code in section.stations or ():
+            if code not in known:
+                raise NotFound(f"没有场站 / there is no station {code}")
+        return save_member(self._session, self._clock, section.spec())
+
     def _disable_absent(self) -> list[Change]:
         document = self._declaration.document
         declared = {(station.operator, station.code) for station in document.stations}
@@ -172,6 +182,7 @@ class _Writer:
         parks = {park.code for park in document.parks}
         for park in self._session.scalars(select(Park)).all():
             changes += disable_park(park) if park.code not in parks else []
+        changes += disable_members_except(self._session, (member.code for member in document.members))
         changes += self._disable("tariff", Tariff, "code", {tariff.code for tariff in document.tariffs})
         changes += self._disable("operator", Operator, "operator_id", {operator.id for operator in document.operators})
         return changes

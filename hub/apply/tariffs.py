@@ -54,7 +54,7 @@ class DiscountSection(Section):
     """优惠: percent off for charges of our own drivers. A partner's price is what he was told, so it has none."""
 
     name: str = Field(min_length=1, max_length=64)
-    origins: list[Literal["app", "card", "console"]] = Field(min_length=1)
+    origins: list[Literal["app", "card", "vin", "console"]] = Field(min_length=1)
     elec_percent: Percent = Decimal(0)
     service_percent: Percent = Decimal(0)
     first: ChinaDate | None = None

@@ -246,6 +246,7 @@ def _show_explained(told: dict[str, Any]) -> None:
             if tariff["loss_percent"]
             else None,
             "优惠 / discount": discount["name"] if discount else None,
+            "上限 / limit": _limit_words(told["limit"]),
             "待核 / review": told["review"],
         },
     )
@@ -261,6 +262,16 @@ def _show_explained(told: dict[str, Any]) -> None:
         for b in told["bills"]
     ]  # fmt: skip
     table("账单版本 / versions of the bill", _BILLS, rows)
+
+
+def _limit_words(limit: dict[str, Any] | None) -> str | None:
+    """The payer's limit, and what became of what was above it."""
+    if limit is None:
+        return None
+    if not limit["over"]:
+        return f"{yuan(limit['yuan'])} 元"
+    words = "已免 / waived" if limit["waived"] else "照收 / charged"
+    return f"{yuan(limit['yuan'])} 元, 超出 / over {yuan(limit['over'])} 元 ({words})"
 
 
 def _show_slot(slot: dict[str, Any]) -> None:

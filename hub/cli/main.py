@@ -12,10 +12,13 @@ from charging_core.errors import CoreError, NotFound
 from charging_core.secretbox import SecretError
 from hub.cli import processes, setup, simulate
 from hub.cli.bills import order_app
+from hub.cli.card import card_app
 from hub.cli.deliveries import delivery_app
 from hub.cli.links import link_app
 from hub.cli.piles import pile_app
 from hub.cli.reconcile import reconcile_app
+from hub.cli.records import alarm_app, record_app
+from hub.cli.reservations import reservation_app
 from hub.cli.screen import err
 from hub.cli.tariffs import tariff_app
 from hub.cli.tcec import tcec_app
@@ -46,8 +49,12 @@ def build() -> typer.Typer:
         app.command()(command)
     for name, group in (
         ("order", order_app),
+        ("record", record_app),
+        ("reservation", reservation_app),
+        ("alarm", alarm_app),
         ("link", link_app),
         ("pile", pile_app),
+        ("card", card_app),
         ("tariff", tariff_app),
         ("delivery", delivery_app),
         ("reconcile", reconcile_app),

@@ -85,15 +85,23 @@ def _show_head(order: dict[str, Any]) -> None:
             "交易流水号 / trade number": order["trade_number"],
             "StartChargeSeq": order["start_charge_seq"],
             "来源 / origin": f"{order['origin']} {order['link_id'] or ''}",
+            "账户 / account": " ".join(part for part in (order["member"], order["card"]) if part),
+            "并充 / with": " ".join(order["group"]["others"]) if order["group"] else "",
             "场站 / station": order["station"]["name"],
             "枪 / connector": order["connector"]["code"],
             "开始 / started": when(order["started_at"]),
             "结束 / ended": when(order["ended_at"]),
+            "上限 / limits": _limits(order["limits"]),
             "停止原因 / stop reason": order["stop_reason"],
             "失败 / failure": order["failure"],
             "待核 / review": order["review"],
         },
     )
+
+
+def _limits(limits: dict[str, Any]) -> str:
+    units = (("yuan", "元"), ("kwh", "kWh"), ("minutes", "min"), ("soc", "%"))
+    return ", ".join(f"{limits[name]} {unit}" for name, unit in units if limits[name] is not None)
 
 
 def _show_timeline(entries: list[dict[str, Any]]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -15,6 +15,7 @@ from charging_core.errors import NotFound
 from charging_core.orders.model import ChargeOrder, OrderTransition
 from charging_core.orders.service import find_order, transitions
 from charging_core.orders.snapshot import order_snapshot
+from charging_core.orders.starts.groups import mates_of
 from charging_core.stations.model import Connector
 from hub.reading.deliveries import deliveries_about
 from hub.reading.paging import Page, Window, read_page
@@ -66,7 +67,15 @@ def require_order(session: HubSession, name: str) -> ChargeOrder:
 def order_view(session: HubSession, order: ChargeOrder) -> dict[str, Any]:
     """The order with its bill lines and sums per class of period."""
     snapshot = order_snapshot(session, order)
-    return snapshot | {"periods": by_class(snapshot["details"])}
+    return snapshot | {"periods": by_class(snapshot["details"])} | _payer(session, order)
+
+
+def _payer(session: HubSession, order: ChargeOrder) -> dict[str, Any]:
+    """Whose account of ours pays, by which card, and what he set as limits; the other orders of the same parallel charge."""
+    mates = [] if order.group_id is None else [mate.id for mate in mates_of(session, order) if mate.id != order.id]
+    group = None if order.group_id is None else {"id": order.group_id, "number": order.group_number, "others": mates}
+    payer = {"member": order.member.code if order.member else None, "card": order.card, "group": group}
+    return payer | {"limits": asdict(order.allowed) | {"over": order.over_limit}}
 
 
 def by_class(details: list[dict[str, Any]]) -> list[dict[str, Any]]:

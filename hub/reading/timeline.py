@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import select
 
 from charging_core.db import HubSession
+from charging_core.members.model import MemberMovement
 from charging_core.orders.bills.explain import actions_of
 from charging_core.orders.bills.keep import bills_of
 from charging_core.orders.model import ChargeOrder
@@ -22,10 +23,10 @@ from charging_core.piles.protocols.ykc.line import FrameLine, frame_line
 from charging_core.piles.store.frames import frames_of
 from hub.reading.values import plain, yuan
 
-FRAME, COMMAND, STATE, PRICE, STAFF, BILL, DELIVERY, ATTEMPT, PARKING = (
-    "frame", "command", "state", "price", "staff", "bill", "delivery", "attempt", "parking",
+FRAME, COMMAND, STATE, PRICE, STAFF, BILL, PAYMENT, DELIVERY, ATTEMPT, PARKING = (
+    "frame", "command", "state", "price", "staff", "bill", "payment", "delivery", "attempt", "parking",
 )  # fmt: skip
-_ORDER = (COMMAND, FRAME, STATE, PRICE, STAFF, BILL, DELIVERY, ATTEMPT, PARKING)
+_ORDER = (COMMAND, FRAME, STATE, PRICE, STAFF, BILL, PAYMENT, DELIVERY, ATTEMPT, PARKING)
 """Of things at the same instant."""
 LINES: Mapping[str, Callable[[bytes], FrameLine]] = MappingProxyType({"ykc": frame_line, "ocpp16": ocpp_line})
 """Who reads the frames of a protocol."""
@@ -42,6 +43,7 @@ def timeline(session: HubSession, order: ChargeOrder, trace: Mapping[str, Any]) 
         *_states(trace["states"]),
         *_prices(trace["order"]["details"]),
         *_bills(session, order),
+        *_payments(session, order),
         *_deliveries(trace["deliveries"]),
         *_parking(trace["parking"]),
     ]
@@ -92,6 +94,14 @@ def _bills(session: HubSession, order: ChargeOrder) -> Iterator[Entry]:
         )
     for action in actions_of(session, order.id):
         yield _entry(action.at, STAFF, f"人工 / staff: {action.action}", action.by)
+
+
+def _payments(session: HubSession, order: ChargeOrder) -> Iterator[Entry]:
+    """What the bill moved on the account of the member who pays."""
+    query = select(MemberMovement).where(MemberMovement.order_id == order.id).order_by(MemberMovement.id)
+    for movement in session.scalars(query):
+        left = f"余额 / balance {yuan(movement.balance_yuan)} 元"
+        yield _entry(movement.at, PAYMENT, f"账户 / account {yuan(movement.amount_yuan)} 元 ({movement.kind})", left)
 
 
 def _deliveries(deliveries: Sequence[Mapping[str, Any]]) -> Iterator[Entry]:

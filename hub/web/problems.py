@@ -27,6 +27,11 @@ REFUSALS = {
     Refusal.OFFLINE: (409, "枪离线 / the connector is offline"),
     Refusal.FAULT: (409, "枪故障 / the connector is faulty"),
     Refusal.BUSY: (409, "枪使用中 / the connector is in use"),
+    Refusal.RESERVED: (409, "枪已被预约 / the connector is reserved for somebody else"),
+    Refusal.RECORD_PENDING: (
+        409,
+        "上一单交易记录未到, 请稍后再试 / the record of the last charge is not here yet, try again shortly",
+    ),
     Refusal.CONFLICTING_REPEAT: (409, "同一请求号用于另一个枪 / this request_id was used for another connector"),
     Refusal.ALREADY_ENDED: (409, "订单已结束 / the order has ended"),
 }
@@ -34,12 +39,12 @@ REFUSALS = {
 _FIELD = re.compile(r"'([A-Za-z_][\w.]*)'")
 
 
-def refused(refusal: Refusal | None) -> ProblemException:
+def refused(refusal: Refusal | None, **more: str | None) -> ProblemException:
     """The problem that says why a start or stop was not accepted; `reason` is the machine word. None: the order is gone."""
     if refusal is None:
         return ProblemException(status=404, title=TITLES[404])
     status, words = REFUSALS[refusal]
-    return ProblemException(status=status, title=TITLES[status], detail=words, ext={"reason": refusal.value})
+    return ProblemException(status=status, title=TITLES[status], detail=words, ext={"reason": refusal.value, **more})
 
 
 def as_http_problem(error: Exception) -> ProblemException | None:

@@ -6,31 +6,40 @@ other tenant, with all scopes and the owner's ids, must not see or change anythi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 import openapi
 from charging_core.clock import Clock
 from charging_core.db import HubSession
 from charging_core.ids import new_id
+from charging_core.members.model import MemberCard
+from charging_core.monitoring.alarm import raise_alarm
 from charging_core.orders.facts import TradeFacts
 from charging_core.orders.model import ChargeOrder, Origin
+from charging_core.orders.reservations.keeping import Holder
+from charging_core.orders.reservations.model import Reservation, ReservationState
+from charging_core.orders.reservations.service import Wish, reserve
 from charging_core.orders.service import StartRequest, start_order
 from charging_core.orders.settlement import settle
 from charging_core.orders.state import OrderState
-from charging_core.piles.model import FirmwareRollout, GroundLock
+from charging_core.piles.events import StopCategory, TradeRecord
+from charging_core.piles.model import FirmwareRollout, GroundLock, TradeRecordRow
 from charging_core.piles.ports import CommandKind
+from charging_core.piles.store.cards import want_cards
 from charging_core.piles.store.device import Asked, Request, ask
 from charging_core.piles.store.firmware import Package, Plan
+from charging_core.piles.store.records import take_record
 from charging_core.stations.model import Connector, ConnectorState, RefusedLogin, Station
 from charging_core.tariffs.periods import RateClass
 from hub.container import Container
+from hub.reading.devices import require_pile
 from municipal.model import RegulatorLink
 from parking.model import ParkConnection
 from partners.model import ExchangeRow, PartnerLink
@@ -77,6 +86,10 @@ _BILLED, _TARIFF, _REASON = {"order": "{billed}"}, {"tariff": "city-2026"}, {"re
 _WHY = {"why": "对方升级 / their upgrade"}
 _DISPUTE, _ROAMING = {"dispute": "{dispute}"}, {"order": "{roaming_order}"}
 _START = {"connector": FREE, "request_id": "{request}"}
+_RESERVE = _START | {"minutes": 15, "plate": "浙A12345"}
+_TOGETHER: dict[str, Any] = {"connectors": [SECOND + "01", SECOND + "02"], "request_id": "{request}"}
+_MEMBER = {"member": "{member}"}
+_MONEY = {"amount": "1.00", "request_id": "{request}"}
 _PACKAGE = {"server": "10.1.2.3", "path": "fw.bin", "user": "ftp", "password": "secret"}
 _FIRMWARE: dict[str, Any] = {"name": "V3", "piles": [SECOND], "package": _PACKAGE}
 _CONSOLE, _APP = "hub.web.console", "hub.web.driver"
@@ -101,6 +114,18 @@ SAMPLES = {
     f"{_CONSOLE}.piles.get_firmware_rollout": Sample({"rollout": "{rollout}"}),
     f"{_CONSOLE}.piles.change_firmware_rollout": Sample({"rollout": "{rollout}"}, body={"state": "paused"}),
     f"{_CONSOLE}.piles.list_ground_locks": _LIST,
+    f"{_CONSOLE}.members.list_members": _LIST,
+    f"{_CONSOLE}.members.get_member": Sample(_MEMBER),
+    f"{_CONSOLE}.members.list_movements": Sample(_MEMBER, lists=True),
+    f"{_CONSOLE}.members.top_up_member": Sample(_MEMBER, body=_MONEY, owner=(201,)),
+    f"{_CONSOLE}.members.correct_member": Sample(_MEMBER, body=_MONEY | _REASON, owner=(201,)),
+    f"{_CONSOLE}.members.change_block": Sample(_MEMBER, body=_REASON | {"blocked": False}),
+    f"{_CONSOLE}.members.list_cards": _LIST,
+    f"{_CONSOLE}.members.get_card": Sample({"card": "{card}"}),
+    f"{_CONSOLE}.members.change_card_block": Sample({"card": "{card}"}, body=_REASON | {"blocked": False}),
+    f"{_CONSOLE}.members.list_pile_cards": Sample({"pile": PILE}, lists=True),
+    f"{_CONSOLE}.members.sync_pile_cards": Sample({"pile": SECOND}, body={"action": "sync"}, owner=(202,)),
+    f"{_CONSOLE}.orders.start_parallel": Sample(body=_TOGETHER, owner=(201,)),
     f"{_CONSOLE}.orders.list_orders": _LIST,
     f"{_CONSOLE}.orders.start_order": Sample(body=_START, owner=(201,)),
     f"{_CONSOLE}.orders.get_order": Sample(_ORDER),
@@ -114,6 +139,13 @@ SAMPLES = {
     f"{_CONSOLE}.review.close_order": Sample(_ORDER, body=_REASON),
     f"{_CONSOLE}.review.resettle_order": Sample(_BILLED, body=_REASON | {"energies": {"flat": "11.5"}}),
     f"{_CONSOLE}.review.refund_order": Sample(_BILLED, body=_REASON | {"amount": "1.00"}),
+    f"{_CONSOLE}.records.list_records": _LIST,
+    f"{_CONSOLE}.records.get_record": Sample({"record": "{record}"}),
+    f"{_CONSOLE}.records.attach_record": Sample({"record": "{record}"}, body=_REASON | {"order": "{order}"}),
+    f"{_CONSOLE}.records.list_alarms": _LIST,
+    f"{_CONSOLE}.reservations.list_reservations": _LIST,
+    f"{_CONSOLE}.reservations.reserve": Sample(body=_RESERVE, owner=(201,)),
+    f"{_CONSOLE}.reservations.cancel_reservation": Sample({"reservation": "{reservation}"}),
     f"{_CONSOLE}.tariffs.list_tariffs": _LIST,
     f"{_CONSOLE}.tariffs.get_tariff": Sample(_TARIFF, stranger=200),
     f"{_CONSOLE}.tariffs.simulate_tariff": Sample(_TARIFF, "since=2026-01-01", stranger=200, lists=True),
@@ -163,8 +195,12 @@ SAMPLES = {
     f"{_APP}.stations.scan": Sample(query=f"text=hlht://{CONNECTOR}.MA5DEMO01/"),
     f"{_APP}.stations.quote": Sample({"connector": CONNECTOR}),
     f"{_APP}.orders.start_order": Sample(body=_START, owner=(201,)),
+    f"{_APP}.orders.start_parallel": Sample(body=_TOGETHER, owner=(201,)),
     f"{_APP}.orders.get_order": Sample(_ORDER),
     f"{_APP}.orders.stop_order": Sample(_ORDER, owner=(202,)),
+    f"{_APP}.reservations.reserve": Sample(body=_RESERVE, owner=(201,)),
+    f"{_APP}.reservations.get_reservation": Sample({"reservation": "{reservation}"}),
+    f"{_APP}.reservations.cancel_reservation": Sample({"reservation": "{reservation}"}),
     # Not by token: the path's random part names one connection of one tenant, whoever calls.
     "hub.web.callbacks.receive_parking_push": Sample({"inbound_token": "{inbound}"}, stranger=200),
 }
@@ -191,11 +227,22 @@ def tokens(stage: Stage) -> Tokens:
 
 @pytest.fixture
 def things(stage: Stage) -> dict[str, str]:
-    """One of everything that belongs to `demo`, fresh for each test: earlier orders are over, connectors free."""
-    hub = stage.hub
+    """Fresh for each test that may change something."""
+    return _things(stage.hub)
+
+
+@pytest.fixture(scope="module")
+def standing(stage: Stage) -> dict[str, str]:
+    """Made once, for the tests in which nobody is let in."""
+    return _things(stage.hub)
+
+
+def _things(hub: Container) -> dict[str, str]:
+    """One of everything that belongs to `demo`: earlier orders are over, connectors free."""
     with hub.db.session("demo") as session:
         for row in session.scalars(select(Connector)):
-            row.state = ConnectorState.IDLE
+            row.state, row.reserved_until = ConnectorState.IDLE, None
+        session.execute(update(Reservation).values(state=ReservationState.CANCELLED))
         for earlier in session.scalars(select(ChargeOrder)):
             earlier.state = OrderState.SETTLED
         session.flush()
@@ -219,7 +266,9 @@ def things(stage: Stage) -> dict[str, str]:
         found["billed"] = _billed(session, hub)
         found |= _accounts(session, hub.clock, link.id, order)
         found |= _devices(session, hub)
+        found |= _accounts_of_members(session, hub)
         found |= _abroad(session, hub.clock, link.id)
+        found |= _kept(session, hub)
         session.add(_exchange(hub.clock, link.id))
         session.add(_refused(hub.clock))
     return found
@@ -296,6 +345,35 @@ def _devices(session: HubSession, hub: Container) -> dict[str, str]:
     return {"rollout": rollout.id, "command": command.id}
 
 
+def _kept(session: HubSession, hub: Container) -> dict[str, str]:
+    """A connector kept for a user of the app, a record of nobody, an alarm."""
+    now = hub.clock.now()
+    wish = Wish(
+        connector_code=THIRD + "01", desk="app:demo", request_id=new_id(), minutes=15, asked_by="test",
+        payer=Holder(plate="浙A12345"),
+    )  # fmt: skip
+    reservation = reserve(session, hub.order_context, wish).reservation
+    assert reservation is not None
+    record = TradeRecord(
+        new_id(), PILE, 1, now - timedelta(hours=1), now, (), None, None, Decimal(10), None, Decimal(11), None, 1, 0x40,
+        StopCategory.REMOTE, None, None, True, "68", now,
+    )  # fmt: skip
+    take_record(session, hub.order_context, record, "demo")
+    row = session.scalars(select(TradeRecordRow).where(TradeRecordRow.trade_number == record.trade_number)).one()
+    raise_alarm(session, "demo", "charge_interrupted", new_id(), f"{PILE} 充电中断", now)
+    return {"reservation": reservation.id, "record": row.id}
+
+
+def _accounts_of_members(session: HubSession, hub: Container) -> dict[str, str]:
+    """The member of the example, under names that the other tenant's has not; its card waits to be on a pile's list."""
+    card = session.scalars(select(MemberCard).where(MemberCard.offline)).one()
+    card.member.code = "only-demo-fleet"
+    session.flush()
+    pile = require_pile(session, PILE)
+    want_cards(session, pile, hub.clock.now())
+    return {"member": card.member.code, "card": card.id}
+
+
 def _accounts(session: HubSession, clock: Clock, link_id: str, order: ChargeOrder) -> dict[str, str]:
     now, seq = clock.now(), order.start_charge_seq or ""
     statement = PartnerStatement(
@@ -340,17 +418,12 @@ def _refused(clock: Clock) -> RefusedLogin:
     )  # fmt: skip
 
 
-@pytest.fixture
-def call(stage: Stage, things: dict[str, str]) -> Callable[[Operation, dict[str, str]], Any]:
-    """`call(operation, headers)` with the owner's ids."""
-
-    def run(operation: Operation, headers: dict[str, str]) -> Any:
-        sample = SAMPLES[operation.id]
-        path = operation.path.format(**{name: value.format(**things) for name, value in sample.path.items()})
-        body = None if sample.body is None else {k: _filled(v, things) for k, v in sample.body.items()}
-        return stage.client.request(operation.method, f"{path}?{sample.query}", headers=headers, json=body)
-
-    return run
+def call(stage: Stage, operation: Operation, headers: dict[str, str], things: dict[str, str]) -> Any:
+    """One call with the owner's ids."""
+    sample = SAMPLES[operation.id]
+    path = operation.path.format(**{name: value.format(**things) for name, value in sample.path.items()})
+    body = None if sample.body is None else {k: _filled(v, things) for k, v in sample.body.items()}
+    return stage.client.request(operation.method, f"{path}?{sample.query}", headers=headers, json=body)
 
 
 def _filled(value: Any, things: dict[str, str]) -> Any:
@@ -363,38 +436,43 @@ def test_every_operation_has_a_sample_and_every_sample_an_operation() -> None:
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.id.removeprefix("hub.web."))
 def test_another_tenant_gets_nothing_of_the_owners(
-    operation: Operation, call: Callable[..., Any], tokens: Tokens, things: dict[str, str]
+    stage: Stage, operation: Operation, tokens: Tokens, things: dict[str, str]
 ) -> None:
     sample = SAMPLES[operation.id]
-    answer = call(operation, tokens.other)
+    answer = call(stage, operation, tokens.other, things)
     assert answer.status_code == sample.stranger, answer.text
     for secret in ("MA5DEMO01", "32010600000001", "浙A12345", things["link_id"], things["station"], things["seq"]):
         assert secret not in answer.text or secret in str(answer.request.url)
-    owned = call(operation, tokens.demo)
+    owned = call(stage, operation, tokens.demo, things)
     assert owned.status_code in sample.owner, owned.text
     if sample.lists:
         assert owned.json()["items"], "the positive control is empty"
 
 
 @pytest.mark.parametrize("operation", [o for o in OPERATIONS if o.secured], ids=lambda operation: operation.id)
-def test_nothing_is_answered_without_a_token(operation: Operation, call: Callable[..., Any]) -> None:
-    answer = call(operation, {})
+def test_nothing_is_answered_without_a_token(stage: Stage, operation: Operation, standing: dict[str, str]) -> None:
+    answer = call(stage, operation, {}, standing)
     assert answer.status_code == 401
     assert answer.headers["content-type"] == "application/problem+json"
-    assert call(operation, {"Authorization": f"Bearer hub_{new_id()}_guess"}).status_code == 401
+    guess = {"Authorization": f"Bearer hub_{new_id()}_guess"}
+    assert call(stage, operation, guess, standing).status_code == 401
 
 
 @pytest.mark.parametrize("operation", [o for o in OPERATIONS if o.method != "get" and o.contract == "console"],
                          ids=lambda operation: operation.id)  # fmt: skip
-def test_a_reading_token_changes_nothing(operation: Operation, call: Callable[..., Any], tokens: Tokens) -> None:
-    assert call(operation, tokens.reader).status_code == 403
+def test_a_reading_token_changes_nothing(
+    stage: Stage, operation: Operation, tokens: Tokens, standing: dict[str, str]
+) -> None:
+    assert call(stage, operation, tokens.reader, standing).status_code == 403
 
 
 @pytest.mark.parametrize(
     "operation", [o for o in OPERATIONS if o.contract == "app"], ids=lambda operation: operation.id
 )
-def test_a_console_token_is_not_an_app(operation: Operation, call: Callable[..., Any], tokens: Tokens) -> None:
-    assert call(operation, tokens.reader).status_code == 403
+def test_a_console_token_is_not_an_app(
+    stage: Stage, operation: Operation, tokens: Tokens, standing: dict[str, str]
+) -> None:
+    assert call(stage, operation, tokens.reader, standing).status_code == 403
 
 
 def test_an_order_of_another_desk_is_unknown_to_the_app(stage: Stage, tokens: Tokens, things: dict[str, str]) -> None:

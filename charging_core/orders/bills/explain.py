@@ -42,6 +42,7 @@ def explain(session: HubSession, order: ChargeOrder) -> dict[str, Any]:
         "tariff": _tariff(session, version, made),
         "slots": [_slot(number, line, made.periods) for number, line in enumerate(made.bill.details, start=1)],
         "totals": _totals(made.bill) | {"refund": last.refund_yuan},
+        "limit": _limit(order, last),
         "reproduced": made.bill.total_fee == last.total_fee and len(made.bill.details) == len(last.details),
         "classes": _classes(facts, made.listed),
         "pile": _pile(facts),
@@ -101,6 +102,15 @@ def _slot(number: int, line: BillDetail, listed: DayPeriods) -> dict[str, Any]:
         "service_fee": line.service_fee,
         "service_rounding": line.service_fee - service,
     }
+
+
+def _limit(order: ChargeOrder, last: OrderBill) -> dict[str, Any] | None:
+    """The payer's limit, what the charge cost beyond it, and which part of that he was not charged; none without a limit."""
+    if last.limit_yuan is None:
+        return None
+    cost = last.total_fee + last.refund_yuan + last.waived_yuan
+    over = max(ZERO, cost - last.limit_yuan)
+    return {"yuan": last.limit_yuan, "rule": order.over_limit, "over": over, "waived": last.waived_yuan}
 
 
 def _totals(bill: Bill) -> dict[str, Decimal]:

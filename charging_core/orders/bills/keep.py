@@ -9,11 +9,14 @@ from decimal import Decimal
 from sqlalchemy import select
 
 from charging_core.db import HubSession
+from charging_core.members.ledger import Note, charge_for
+from charging_core.members.model import MovementKind
 from charging_core.money import ZERO
 from charging_core.orders.billing import Bill, BillDetail, MeterSample, make_bill
 from charging_core.orders.bills.checks import Check, cross_checks
 from charging_core.orders.bills.facts import ChargeFacts
 from charging_core.orders.bills.model import BillKind, OrderBill
+from charging_core.orders.guard import OverLimit
 from charging_core.orders.model import ChargeOrder, ChargeSample, OrderDetail
 from charging_core.orders.snapshot import detail_object
 from charging_core.tariffs.periods import DayPeriods
@@ -33,9 +36,11 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Calculation:
-    """A bill with what explains it: what is given back, list periods, the payer's discount, the same at list prices, cross-checks."""
+    """A bill with what explains it: what is waived above the payer's limit and given back, list periods, the payer's discount, the same
+    at list prices, cross-checks."""
 
     bill: Bill
+    waived: Decimal
     refund: Decimal
     listed: Bill
     periods: DayPeriods
@@ -46,7 +51,8 @@ class Calculation:
 def calculate(
     session: HubSession, order: ChargeOrder, facts: ChargeFacts, version_id: str, refund: Decimal
 ) -> Calculation:
-    """The bill of an order's charge by a tariff version, less what is given back (never more than it costs). Writes nothing.
+    """The bill of an order's charge by a tariff version, less what is waived above the payer's limit by the order's rule, and less what
+    is given back (never more than it costs). Writes nothing.
 
     Raises `ValueError` for a class that the tariff does not have, `NotFound` for an unknown version.
     """
@@ -59,8 +65,17 @@ def calculate(
     if discount is not None:
         own = discounted(periods, discount)
         bill = make_bill(facts.energy_by_class, facts.started_at, facts.ended_at, own, samples)
-    refund = min(refund, bill.total_fee)
-    return Calculation(bill.less(refund), refund, listed, periods, discount, cross_checks(facts, listed, periods))
+    waived = _waived(order, bill)
+    refund = min(refund, bill.total_fee - waived)
+    checks = cross_checks(facts, listed, periods)
+    return Calculation(bill.less(waived + refund), waived, refund, listed, periods, discount, checks)
+
+
+def _waived(order: ChargeOrder, bill: Bill) -> Decimal:
+    """What stands above the payer's limit and is not charged."""
+    if order.limit_yuan is None or order.over_limit != OverLimit.CAPPED:
+        return ZERO
+    return max(ZERO, bill.total_fee - order.limit_yuan)
 
 
 def write_bill(
@@ -96,13 +111,26 @@ def write_bill(
             elec_fee=made.bill.elec_fee,
             service_fee=made.bill.service_fee,
             refund_yuan=made.refund,
+            limit_yuan=order.limit_yuan,
+            waived_yuan=made.waived,
             facts=facts.rows(),
             details=[detail_object(detail) for detail in order.details],
             checks=[check.row() for check in made.checks],
         )
     )
     session.flush()
+    _charge_member(session, order, last.number + 1 if last else 1, entry)
     return made
+
+
+def _charge_member(session: HubSession, order: ChargeOrder, number: int, entry: Entry) -> None:
+    """The payer's account follows the bill in the same transaction: the first version is debited, later ones move the difference."""
+    if order.member_id is None or order.total_fee is None:
+        return
+    later = MovementKind.REFUND if entry.kind is BillKind.REFUND else MovementKind.CORRECTION
+    kind = MovementKind.DEBIT if number == 1 else later
+    note = Note(entry.by, entry.at, entry.reason)
+    charge_for(session, order.member_id, order.id, number, order.total_fee, kind, note)
 
 
 def bills_of(session: HubSession, order_id: str) -> list[OrderBill]:

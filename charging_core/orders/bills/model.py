@@ -37,11 +37,13 @@ class StaffAction(StrEnum):
     RESETTLE = "resettle"
     REFUND = "refund"
     ACCEPT = "accept"
+    ATTACH = "attach"
 
 
 class OrderBill(TenantScoped, Base):
     """One version of an order's bill. The last one is what the order shows; `refund_yuan` is all that was given back so far.
 
+    `waived_yuan` is what was above the payer's limit (`limit_yuan`) and is not charged, by the order's rule `over_limit`.
     `facts` is what was counted, `details` the lines, `checks` what was compared with the pile's own figures (P5).
     """
 
@@ -59,6 +61,8 @@ class OrderBill(TenantScoped, Base):
     elec_fee: Mapped[Decimal] = mapped_column(Yuan4)
     service_fee: Mapped[Decimal] = mapped_column(Yuan4)
     refund_yuan: Mapped[Decimal] = mapped_column(Yuan4)
+    limit_yuan: Mapped[Decimal | None] = mapped_column(Yuan4)
+    waived_yuan: Mapped[Decimal] = mapped_column(Yuan4)
     facts: Mapped[dict[str, Any]] = mapped_column(Json)
     details: Mapped[list[dict[str, Any]]] = mapped_column(Json)
     checks: Mapped[list[dict[str, Any]]] = mapped_column(Json)

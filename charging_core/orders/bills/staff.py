@@ -61,11 +61,11 @@ def end_order(session: HubSession, context: OrderContext, order_id: str, staff: 
 
     The pile is asked to stop all the same. Raises `NotFound`, `Conflict` for an order that is not open.
     """
-    order, before = _held(session, order_id)
+    order, before = held(session, order_id)
     if order.current_state not in OPEN_STATES:
         raise Conflict(f"order {order.id} has ended already: {order.state}")
     _end(session, context, order)
-    _note(session, context, order, StaffAction.END, staff, before)
+    note(session, context, order, StaffAction.END, staff, before)
     return order
 
 
@@ -76,14 +76,14 @@ def close_order(
 
     A record that comes after all makes a new version of the bill (P4). Raises `NotFound`, `Conflict` for an order with a bill.
     """
-    order, before = _held(session, order_id)
+    order, before = held(session, order_id)
     if order.current_state in (OrderState.SETTLED, OrderState.FAILED):
         raise Conflict(f"order {order.id} has ended already: {order.state}")
     if order.current_state in OPEN_STATES:
         _end(session, context, order)
     if order.current_state is OrderState.ABNORMAL:
         _settle_by_hand(session, context, order, staff, by_samples=by_samples)
-    _note(session, context, order, StaffAction.CLOSE, staff, before)
+    note(session, context, order, StaffAction.CLOSE, staff, before)
     return order
 
 
@@ -94,7 +94,7 @@ def resettle_order(
 
     Raises `NotFound`, `Conflict` for an order without a bill or a bill that stays the same, `InvalidInput` for a wrong correction.
     """
-    order, before = _held(session, order_id)
+    order, before = held(session, order_id)
     last = _billed(session, order)
     facts = ChargeFacts.from_rows(last.facts)
     if correction.energies is not None:
@@ -109,7 +109,7 @@ def resettle_order(
         raise Conflict(f"the bill of order {order.id} stays the same")
     order.review = None
     publish(session, context, order, "order.resettled")
-    _note(session, context, order, StaffAction.RESETTLE, staff, before)
+    note(session, context, order, StaffAction.RESETTLE, staff, before)
     return order
 
 
@@ -120,7 +120,7 @@ def refund_order(
 
     Raises `NotFound`, `Conflict` for an order without a bill, `InvalidInput` for an amount that is no whole fen or beyond the bill.
     """
-    order, before = _held(session, order_id)
+    order, before = held(session, order_id)
     last = _billed(session, order)
     if amount <= 0 or amount != fen(amount):
         raise InvalidInput("amount", "an amount above 0 with at most two decimals")
@@ -129,21 +129,22 @@ def refund_order(
     entry = Entry(BillKind.REFUND, context.clock.now(), staff.by, staff.reason)
     write_bill(session, order, ChargeFacts.from_rows(last.facts), entry, last.refund_yuan + amount)
     publish(session, context, order, "order.resettled")
-    _note(session, context, order, StaffAction.REFUND, staff, before)
+    note(session, context, order, StaffAction.REFUND, staff, before)
     return order
 
 
 def accept_review(session: HubSession, context: OrderContext, order_id: str, staff: Staff) -> ChargeOrder:
     """Take an order out of the review queue: our bill stands. Raises `NotFound`, `Conflict` when there is nothing to review."""
-    order, before = _held(session, order_id)
+    order, before = held(session, order_id)
     if order.review is None:
         raise Conflict(f"order {order.id} is not under review")
     order.review = None
-    _note(session, context, order, StaffAction.ACCEPT, staff, before)
+    note(session, context, order, StaffAction.ACCEPT, staff, before)
     return order
 
 
-def _held(session: HubSession, order_id: str) -> tuple[ChargeOrder, dict[str, Any]]:
+def held(session: HubSession, order_id: str) -> tuple[ChargeOrder, dict[str, Any]]:
+    """The order, its row held, and how it stands before it is changed. Raises `NotFound`."""
     order = lock_order(session, order_id)
     if order is None:
         raise NotFound(f"order {order_id}")
@@ -157,7 +158,7 @@ def _billed(session: HubSession, order: ChargeOrder) -> OrderBill:
     return last
 
 
-def _note(
+def note(
     session: HubSession,
     context: OrderContext,
     order: ChargeOrder,
@@ -165,6 +166,7 @@ def _note(
     staff: Staff,
     before: dict[str, Any],
 ) -> None:
+    """Put into the order's audit what was done to it, by whom and why; `before` is what `held` gave."""
     after = {name: getattr(order, name) for name in _SHOWN}
     session.add(
         OrderAction(

@@ -3,32 +3,36 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 import structlog
-from sqlalchemy import select, update
+from sqlalchemy import or_, select, update
 from sqlalchemy.engine import CursorResult
 
 from charging_core.clock import Clock, to_china
 from charging_core.db import Database, HubSession
 from charging_core.ids import new_id
+from charging_core.members.model import MemberCard
 from charging_core.orders import progress
 from charging_core.orders.life import lock_order
 from charging_core.orders.model import ChargeOrder
 from charging_core.orders.ports import OrderContext
 from charging_core.orders.service import open_order
-from charging_core.orders.state import OrderState
+from charging_core.orders.state import OPEN_STATES, OrderState
 from charging_core.piles.model import FirmwareRollout, PileCommand
 from charging_core.piles.ports import CommandKind, CommandState, PendingCommand
 from charging_core.secretbox import SecretBox, SecretError
-from charging_core.stations.model import Connector
+from charging_core.stations.model import Connector, Pile
 
 log = structlog.get_logger()
 
 PILE_CODE_DIGITS = 14
+YKC = "ykc"
+PARALLEL_NUMBER = "parallel_number"
+"""The parameter of a start that is one of several of a parallel charge (YKC: 0xA4 instead of 0x34)."""
 
 NO_LIMIT_YUAN = Decimal(9999)
 """What a pile is told as balance when the payer set no limit: a pile ends the charge at its balance, so it must be told one."""
@@ -58,23 +62,86 @@ class TableCommands:
         self._waker = waker
 
     def start(
-        self, session: HubSession, order_id: str, connector_code: str, limit_yuan: Decimal | None, expires_at: datetime
+        self,
+        session: HubSession,
+        order_id: str,
+        connector_code: str,
+        limit_yuan: Decimal | None,
+        expires_at: datetime,
+        group_number: str | None = None,
     ) -> str:
-        """A start command with a fresh trade number: pile code + connector + yyMMddHHmmss + 4 digits (`specs/ykc.md` 3)."""
-        stamp = to_china(self._clock.now()).strftime("%y%m%d%H%M%S")
-        trade_number = f"{connector_code}{stamp}{secrets.randbelow(10_000):04d}"
+        """A start command with a fresh trade number; with a group's number it is one of a parallel charge."""
+        trade_number = self.number_for(session, connector_code)
         balance = NO_LIMIT_YUAN if limit_yuan is None else limit_yuan
-        self._add(session, CommandKind.START, order_id, connector_code, trade_number, balance, expires_at)
+        parameters = {} if group_number is None else {PARALLEL_NUMBER: group_number}
+        self._add(
+            session,
+            CommandKind.START,
+            order_id,
+            connector_code,
+            trade_number,
+            balance,
+            expires_at,
+            parameters=parameters,
+        )
         return trade_number
+
+    def number_for(self, session: HubSession, connector_code: str) -> str:
+        """A fresh trade number: pile code + connector + yyMMddHHmmss + 4 digits (`specs/ykc.md` 3)."""
+        stamp = to_china(self._clock.now()).strftime("%y%m%d%H%M%S")
+        return f"{connector_code}{stamp}{secrets.randbelow(10_000):04d}"
 
     def stop(self, session: HubSession, order_id: str, connector_code: str, expires_at: datetime) -> None:
         """A stop command, remembered with the trade number it is meant for."""
-        trade_number = session.scalars(
-            select(PileCommand.trade_number).where(
-                PileCommand.order_id == order_id, PileCommand.kind == CommandKind.START
-            )
-        ).first()
+        trade_number = _trade_number(session, order_id)
         self._add(session, CommandKind.STOP, order_id, connector_code, trade_number, None, expires_at)
+
+    def tell_balance(
+        self, session: HubSession, order_id: str, connector_code: str, balance_yuan: Decimal, expires_at: datetime
+    ) -> None:
+        """The new balance; piles of a protocol that knows none are not told (our own guard ends the charge)."""
+        pile_code = connector_code[:PILE_CODE_DIGITS]
+        protocol = session.scalars(select(Pile.protocol).where(Pile.code == pile_code)).one_or_none()
+        if protocol != YKC:
+            return
+        trade_number, parameters = _trade_number(session, order_id), _shown_card(session, order_id)
+        self._add(
+            session,
+            CommandKind.BALANCE,
+            order_id,
+            connector_code,
+            trade_number,
+            balance_yuan,
+            expires_at,
+            parameters=parameters,
+        )
+
+    def read(self, session: HubSession, order_id: str, connector_code: str, expires_at: datetime) -> None:
+        """Ask for a sample (0x12, TriggerMessage)."""
+        self._add(session, CommandKind.READ, order_id, connector_code, None, None, expires_at)
+
+    def hold_start(self, session: HubSession, order_id: str, until: datetime) -> None:
+        """The order's start waits, however long its pile is there already."""
+        session.flush()
+        own = PileCommand.order_id == order_id, PileCommand.kind == CommandKind.START
+        session.execute(update(PileCommand).where(*own).values(hold_until=until))
+
+    def release_starts(self, session: HubSession, connector_code: str) -> None:
+        """Starts at this connector wait no longer."""
+        pile_code = connector_code[:PILE_CODE_DIGITS]
+        released = session.execute(
+            update(PileCommand)
+            .where(
+                PileCommand.pile_code == pile_code,
+                PileCommand.state == CommandState.PENDING,
+                PileCommand.connector_no == int(connector_code[PILE_CODE_DIGITS:]),
+                PileCommand.kind == CommandKind.START,
+                PileCommand.hold_until.is_not(None),
+            )
+            .values(hold_until=None)
+        )
+        if cast(CursorResult[object], released).rowcount > 0:
+            session.on_commit(lambda: self._waker.wake(pile_code))
 
     def cancel_start(self, session: HubSession, order_id: str) -> bool:
         """Expire the start if it has not been sent."""
@@ -104,6 +171,7 @@ class TableCommands:
         limit_yuan: Decimal | None,
         expires_at: datetime,
         tenant_id: str | None = None,
+        parameters: Mapping[str, Any] | None = None,
     ) -> None:
         pile_code, number = connector_code[:PILE_CODE_DIGITS], connector_code[PILE_CODE_DIGITS:]
         if tenant_id is None:
@@ -119,6 +187,7 @@ class TableCommands:
                 connector_no=int(number),
                 trade_number=trade_number,
                 balance_yuan=limit_yuan,
+                parameters=dict(parameters or {}),
                 expires_at=expires_at,
                 state=CommandState.PENDING,
                 created_at=now,
@@ -126,6 +195,19 @@ class TableCommands:
             )
         )
         session.on_commit(lambda: self._waker.wake(pile_code))
+
+
+def _trade_number(session: HubSession, order_id: str) -> str | None:
+    return session.scalars(select(ChargeOrder.trade_number).where(ChargeOrder.id == order_id)).one_or_none()
+
+
+def _shown_card(session: HubSession, order_id: str) -> dict[str, str]:
+    """The physical number of the card that the charge was started with; a pile compares it when it is told a balance."""
+    query = select(MemberCard.physical).join(
+        ChargeOrder, (ChargeOrder.card == MemberCard.number) & (ChargeOrder.tenant_id == MemberCard.tenant_id)
+    )
+    physical = session.scalars(query.where(ChargeOrder.id == order_id)).one_or_none()
+    return {} if physical is None else {"physical_card": physical}
 
 
 class TableCommandSource:
@@ -142,7 +224,11 @@ class TableCommandSource:
             return []
         query = (
             select(PileCommand)
-            .where(PileCommand.state == CommandState.PENDING, PileCommand.pile_code.in_(pile_codes))
+            .where(
+                PileCommand.state == CommandState.PENDING,
+                PileCommand.pile_code.in_(pile_codes),
+                or_(PileCommand.hold_until.is_(None), PileCommand.hold_until <= self._context.clock.now()),
+            )
             .order_by(PileCommand.id)
         )
         with self._db.read_system("pile commands") as session:
@@ -196,11 +282,15 @@ def _why_moot(session: HubSession, command: PileCommand, order: ChargeOrder | No
     if command.kind == CommandKind.START:
         waits = order.current_state in (OrderState.CREATED, OrderState.STARTING)
         return None if waits else "the order no longer waits for a start"
+    if command.kind in (CommandKind.BALANCE, CommandKind.READ):
+        return None if order.current_state in OPEN_STATES else "the charge is over"
     if command.kind != CommandKind.STOP:
         return None
     # A stop carries no trade number on the wire: it must not stop the next customer (`specs/ykc.md` 0x36).
     if order.current_state is OrderState.SETTLED:
         return "the charge is over"
+    if order.link_lost:
+        return "the pile has not shown this charge since its link is new"
     current = open_order(session, order.connector_id)
     return None if current is None or current.id == order.id else "another charge runs on the connector"
 

@@ -190,9 +190,13 @@ _CHECKS: Mapping[CommandKind, Callable[[Mapping[str, Any]], dict[str, Any]]] = M
         CommandKind.UNLOCK: _nothing,
         CommandKind.CONFIGURE: _configure,
         CommandKind.UPDATE: dict,
+        CommandKind.SYNC_CARDS: dict,
+        CommandKind.CLEAR_CARDS: dict,
+        CommandKind.QUERY_CARDS: dict,
     }
 )
-"""Kinds that people may ask for. Starts and stops belong to orders; updates come from `firmware.py`, which checks them."""
+"""Kinds that people may ask for. Starts and stops belong to orders; updates come from `firmware.py`, card lists from
+`cards.py`, which check them."""
 _OF_CONNECTOR = frozenset({CommandKind.READ, CommandKind.LOCK, CommandKind.UNLOCK})
 
 

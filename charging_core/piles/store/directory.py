@@ -10,6 +10,7 @@ from sqlalchemy import select
 from charging_core.clock import Clock
 from charging_core.db import Database, HubSession
 from charging_core.errors import CoreError
+from charging_core.orders import progress
 from charging_core.piles.errors import BadTariff
 from charging_core.piles.events import PileLogin
 from charging_core.piles.ports import CommandKind, LoginDecision, PileProfile, PileTariff, RatePrice
@@ -37,6 +38,7 @@ class TablePileDirectory:
             if pile is None or reason:
                 list_refused(session, login, reason, pile.tenant_id if pile else None)
                 return LoginDecision(accepted=False, reason=reason, tenant_id=pile.tenant_id if pile else None)
+            progress.link_renewed(session, pile.id)
             pile.online = True
             pile.firmware = login.firmware or pile.firmware  # OCPP tells it after a boot only
             pile.connection_id = login.connection_id

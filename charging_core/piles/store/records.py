@@ -10,7 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.exc import DataError, DBAPIError, StatementError
 
 from charging_core.db import HubSession
-from charging_core.errors import CoreError
+from charging_core.errors import Conflict, CoreError
 from charging_core.ids import new_id
 from charging_core.money import ZERO
 from charging_core.orders.bills.keep import samples_of
@@ -19,9 +19,13 @@ from charging_core.orders.life import lock_order
 from charging_core.orders.model import ChargeOrder, StopReason
 from charging_core.orders.ports import OrderContext
 from charging_core.orders.settlement import settle
+from charging_core.orders.state import OrderState
 from charging_core.piles.events import RateReading, StopCategory, TradeRecord
 from charging_core.piles.model import APPLIED, CONFLICT, PARKED, RECEIVED, TradeRecordRow
 from charging_core.piles.store.course import energy_by_course
+from charging_core.piles.store.matching import BY_NUMBER, match
+from charging_core.piles.store.offline import paid_by_card
+from charging_core.piles.store.told import told
 from charging_core.tariffs.periods import RateClass
 from charging_core.tariffs.service import periods_of, version_by_id
 
@@ -37,6 +41,9 @@ _STOP_REASONS = {
 }
 """DECISIONS 15: full is the vehicle's word, unplugged its own, faults are faults; everything else is "other" with the raw code."""
 
+SECOND = "the order was billed by a record under another number before this one came"
+"""Why a record is parked although its order is known."""
+
 _RATE_ORDER = ("sharp", "peak", "flat", "valley")
 
 
@@ -46,7 +53,7 @@ def take_record(session: HubSession, context: OrderContext, record: TradeRecord,
     The first record that can be billed counts. A repeat is only counted, one with other content is kept beside it; a parked one gives
     way, and is tried again when it comes again.
     """
-    order = _order_of(session, record)
+    order, matched_by = _find(session, context, record, tenant_id)
     problem = _why_not_billable(record, order)
     content = hashlib.sha256(_billing_content(record).encode()).hexdigest()
     rows = _rows(session, record)
@@ -60,6 +67,59 @@ def take_record(session: HubSession, context: OrderContext, record: TradeRecord,
     if first is None or first is not same:
         first = _take_the_place(session, first, _row(record, content, tenant_id, RECEIVED))
     _apply(session, context, first, record, order, problem)
+    _recognised(first, order, matched_by)
+
+
+def take_again(
+    session: HubSession, context: OrderContext, row: TradeRecordRow, record: TradeRecord, tenant_id: str
+) -> None:
+    """Look once more for the order of a parked record, whose row is held, and bill it."""
+    order, matched_by = _find(session, context, record, tenant_id)
+    problem = _why_not_billable(record, order)
+    if problem is None:
+        _apply(session, context, row, record, order, problem)
+        _recognised(row, order, matched_by)
+
+
+def _find(
+    session: HubSession, context: OrderContext, record: TradeRecord, tenant_id: str
+) -> tuple[ChargeOrder | None, str]:
+    """The record's order, its row held, and what it was recognised by; a repeat belongs to the order that the first one billed."""
+    billed = session.execute(
+        select(TradeRecordRow.order_id, TradeRecordRow.matched_by).where(
+            TradeRecordRow.trade_number == record.trade_number,
+            TradeRecordRow.pile_code == record.pile_code,
+            TradeRecordRow.state == APPLIED,
+        )
+    ).first()
+    if billed is not None and billed.order_id is not None:
+        return lock_order(session, billed.order_id), billed.matched_by or BY_NUMBER
+    order = paid_by_card(session, context, record, _order_of(session, record), tenant_id)
+    if order is None and record.complete and has_energy(record):
+        return match(session, record, tenant_id) or (None, BY_NUMBER)
+    return order, BY_NUMBER
+
+
+def _recognised(row: TradeRecordRow, order: ChargeOrder | None, matched_by: str) -> None:
+    """Whoever looks at the order must see that its record came under another number."""
+    if row.state != APPLIED or order is None:
+        return
+    row.matched_by = matched_by
+    if matched_by != BY_NUMBER:
+        order.review = order.review or f"its record came under another number: {matched_by} fits"
+
+
+def has_energy(record: TradeRecord) -> bool:
+    """Whether anything was charged. Firmware exists that fills only the total or only the rates."""
+    return bool(record.total_energy_kwh) or any(rate.energy_kwh for rate in record.rates)
+
+
+def has_record(session: HubSession, trade_number: str, pile_code: str) -> bool:
+    """Whether any record of this charge has come."""
+    query = select(TradeRecordRow.id).where(
+        TradeRecordRow.trade_number == trade_number, TradeRecordRow.pile_code == pile_code
+    )
+    return session.scalars(query.limit(1)).first() is not None
 
 
 def _order_of(session: HubSession, record: TradeRecord) -> ChargeOrder | None:
@@ -112,14 +172,19 @@ def _apply(
     row.order_id = order.id
     try:
         with session.begin_nested():
-            settle(session, context, order.id, _facts(session, record, order))
+            settled = settle(session, context, order.id, facts_of(session, record, order))
+            if not settled and order.current_state is OrderState.SETTLED:
+                raise Conflict(SECOND)
             row.state, row.problem = APPLIED, None
+            context.commands.release_starts(session, order.connector.code)
     except (ValueError, ArithmeticError, CoreError, StatementError) as error:
         if _database_is_away(error):
             raise
         # Not the whole of a StatementError: it repeats the statement with the customer's data.
         why = str(error.orig if isinstance(error, StatementError) else error)[:500]
         row.state, row.problem = PARKED, why
+        if why == SECOND:  # one of the two is another charge's, and nobody but a person can say which
+            order.review = order.review or SECOND
         log.warning("pile.record.parked", problem=why, order_id=order.id)
 
 
@@ -148,6 +213,7 @@ def _row(record: TradeRecord, content: str, tenant_id: str, state: str) -> Trade
         state=state,
         content=content,
         raw=record.raw,
+        told=told(record),
         received_at=record.received_at,
     )
 
@@ -159,7 +225,7 @@ def _billing_content(record: TradeRecord) -> str:
     return repr((record.connector_no, record.complete, rates, totals))
 
 
-def _facts(session: HubSession, record: TradeRecord, order: ChargeOrder) -> TradeFacts:
+def facts_of(session: HubSession, record: TradeRecord, order: ChargeOrder) -> TradeFacts:
     """Neutral facts: the pile's four rates get the classes that the tariff version of the order gave them.
 
     A pile that counts in total only has its energy split by the course of its meter.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import structlog
@@ -14,12 +15,15 @@ from charging_core.db import Database, HubSession
 from charging_core.money import ZERO
 from charging_core.monitoring.alarm import clear_alarm, raise_alarm
 from charging_core.orders import progress
+from charging_core.orders.alarms import other_charge
 from charging_core.orders.facts import Reading
 from charging_core.orders.model import ChargeOrder
 from charging_core.orders.ports import OrderContext
+from charging_core.orders.provisional import begin_unasked
 from charging_core.orders.service import open_order
 from charging_core.orders.state import OrderState
 from charging_core.piles.events import (
+    CardsTold,
     ConnectorSample,
     ConnectorStatus,
     FrameSeen,
@@ -34,13 +38,14 @@ from charging_core.piles.events import (
     TimeSynced,
     TradeRecord,
 )
+from charging_core.piles.store.cards import keep_cards
 from charging_core.piles.store.directory import find_pile
 from charging_core.piles.store.frames import keep_frame
 from charging_core.piles.store.locks import keep_lock
-from charging_core.piles.store.records import take_record
+from charging_core.piles.store.records import has_record, take_record
 from charging_core.stations.model import Connector
 from charging_core.stations.service import find_connector
-from charging_core.stations.status import derive_state, keep_reading, observe, pile_went_offline
+from charging_core.stations.status import derive_state, keep_reading, observe, pile_went_offline, shown_state
 
 log = structlog.get_logger()
 
@@ -62,6 +67,7 @@ class TablePileEventSink:
             TimeSynced: self._time_synced,
             FrameSeen: keep_frame,
             GroundLockReported: keep_lock,
+            CardsTold: partial(keep_cards, clock=context.clock),
         }
 
     def handle(self, batch: Sequence[PileEvent]) -> None:
@@ -79,12 +85,29 @@ class TablePileEventSink:
         if sample.status is ConnectorStatus.CHARGING and named is not None and named.state == OrderState.SETTLED:
             # A replayed sample of a finished charge says nothing about now (P10); an order without a record may really be charging.
             return
+        if named is None and sample.status is ConnectorStatus.CHARGING and sample.live:
+            named = self._unasked(session, sample, connector)
         self._tell_order(session, sample, connector, named)
         if not sample.live:
             return
         _keep_sample(connector, sample)
         plugged = connector.plugged if sample.plugged is None else sample.plugged
-        observe(session, connector, derive_state(sample.status, plugged, connector.state), plugged, sample.received_at)
+        state = derive_state(sample.status, plugged, connector.state)
+        observe(session, connector, shown_state(connector, state), plugged, sample.received_at)
+
+    def _unasked(self, session: HubSession, sample: ConnectorSample, connector: Connector) -> ChargeOrder | None:
+        """A charge under a number that is nobody's: an order of its own, or an alarm when an order holds the connector (P7).
+
+        One whose record is here is over: its samples are replayed (P10). One that has drawn nothing may just have been refused by us.
+        """
+        number = sample.trade_number
+        if number is None or not sample.energy_kwh or has_record(session, number, sample.pile_code):
+            return None
+        holder = open_order(session, connector.id)
+        if holder is not None:
+            other_charge(session, holder, number, sample.received_at)
+            return None
+        return begin_unasked(session, self._context, connector, number)
 
     def _tell_order(
         self, session: HubSession, sample: ConnectorSample, connector: Connector, named: ChargeOrder | None
@@ -95,6 +118,8 @@ class TablePileEventSink:
             running = open_order(session, connector.id, lock=True)
             if running is not None:
                 progress.idle_seen(session, self._context, running)
+        elif named is not None:
+            progress.trouble_seen(session, self._context, named, sample.status, sample.faults)
 
     def _start_answered(self, session: HubSession, answer: StartAnswered) -> None:
         connector = _connector(session, answer.pile_code, answer.connector_no)

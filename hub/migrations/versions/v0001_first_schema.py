@@ -312,6 +312,26 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_ground_lock_tenant_id"), ["tenant_id"], unique=False)
 
     op.create_table(
+        "member",
+        sa.Column("id", sa.String(length=26), nullable=False),
+        sa.Column("code", sa.String(length=64), nullable=False),
+        sa.Column("name", sa.String(length=64), nullable=False),
+        sa.Column("phone", sa.String(length=32), nullable=True),
+        sa.Column("balance_yuan", sa.BigInteger(), nullable=False),
+        sa.Column("credit_yuan", sa.BigInteger(), nullable=False),
+        sa.Column("per_charge_yuan", sa.BigInteger(), nullable=True),
+        sa.Column("stations", sa.Text(), nullable=True),
+        sa.Column("enabled", sa.Boolean(), nullable=False),
+        sa.Column("blocked", sa.Boolean(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("tenant_id", sa.String(length=64), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_member")),
+        sa.UniqueConstraint("tenant_id", "code", name=op.f("uq_member_tenant_id_code")),
+    )
+    with op.batch_alter_table("member", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_member_tenant_id"), ["tenant_id"], unique=False)
+
+    op.create_table(
         "ocpp_access",
         sa.Column("pile_code", sa.String(length=14), nullable=False),
         sa.Column("identity", sa.String(length=48), nullable=False),
@@ -403,6 +423,25 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_partner_link_tenant_id"), ["tenant_id"], unique=False)
 
     op.create_table(
+        "pile_card",
+        sa.Column("id", sa.String(length=26), nullable=False),
+        sa.Column("pile_code", sa.String(length=14), nullable=False),
+        sa.Column("number", sa.String(length=16), nullable=False),
+        sa.Column("physical", sa.String(length=16), nullable=False),
+        sa.Column("wanted", sa.Boolean(), nullable=False),
+        sa.Column("present", sa.Boolean(), nullable=True),
+        sa.Column("problem", sa.String(length=100), nullable=True),
+        sa.Column("command_id", sa.String(length=26), nullable=True),
+        sa.Column("told_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("changed_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("tenant_id", sa.String(length=64), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_pile_card")),
+        sa.UniqueConstraint("pile_code", "physical", name=op.f("uq_pile_card_pile_code_physical")),
+    )
+    with op.batch_alter_table("pile_card", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_pile_card_tenant_id"), ["tenant_id"], unique=False)
+
+    op.create_table(
         "pile_command",
         sa.Column("id", sa.String(length=26), nullable=False),
         sa.Column("order_id", sa.String(length=26), nullable=True),
@@ -417,6 +456,7 @@ def upgrade() -> None:
         sa.Column("batch_id", sa.String(length=26), nullable=True),
         sa.Column("answer_within_s", sa.Integer(), nullable=False),
         sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("hold_until", sa.DateTime(timezone=True), nullable=True),
         sa.Column("state", sa.String(length=16), nullable=False),
         sa.Column("detail", sa.String(length=200), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
@@ -588,6 +628,8 @@ def upgrade() -> None:
         sa.Column("state", sa.String(length=16), nullable=False),
         sa.Column("problem", sa.String(length=500), nullable=True),
         sa.Column("content", sa.String(length=64), nullable=False),
+        sa.Column("told", sa.Text(), nullable=False),
+        sa.Column("matched_by", sa.String(length=16), nullable=True),
         sa.Column("raw", sa.Text(), nullable=False),
         sa.Column("seen", sa.Integer(), nullable=False),
         sa.Column("received_at", sa.DateTime(timezone=True), nullable=False),
@@ -634,6 +676,81 @@ def upgrade() -> None:
     with op.batch_alter_table("firmware_rollout_pile", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_firmware_rollout_pile_rollout_id"), ["rollout_id"], unique=False)
         batch_op.create_index(batch_op.f("ix_firmware_rollout_pile_tenant_id"), ["tenant_id"], unique=False)
+
+    op.create_table(
+        "member_action",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
+        sa.Column("member_id", sa.String(length=26), nullable=False),
+        sa.Column("card_id", sa.String(length=26), nullable=True),
+        sa.Column("action", sa.String(length=16), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("by", sa.String(length=96), nullable=False),
+        sa.Column("reason", sa.String(length=200), nullable=False),
+        sa.Column("tenant_id", sa.String(length=64), nullable=False),
+        sa.ForeignKeyConstraint(["member_id"], ["member.id"], name=op.f("fk_member_action_member_id_member")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_member_action")),
+    )
+    with op.batch_alter_table("member_action", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_member_action_member_id"), ["member_id"], unique=False)
+        batch_op.create_index(batch_op.f("ix_member_action_tenant_id"), ["tenant_id"], unique=False)
+
+    op.create_table(
+        "member_card",
+        sa.Column("id", sa.String(length=26), nullable=False),
+        sa.Column("member_id", sa.String(length=26), nullable=False),
+        sa.Column("number", sa.String(length=16), nullable=False),
+        sa.Column("physical", sa.String(length=16), nullable=False),
+        sa.Column("pin_hash", sa.String(length=160), nullable=True),
+        sa.Column("offline", sa.Boolean(), nullable=False),
+        sa.Column("enabled", sa.Boolean(), nullable=False),
+        sa.Column("blocked", sa.Boolean(), nullable=False),
+        sa.Column("tenant_id", sa.String(length=64), nullable=False),
+        sa.ForeignKeyConstraint(["member_id"], ["member.id"], name=op.f("fk_member_card_member_id_member")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_member_card")),
+        sa.UniqueConstraint("tenant_id", "number", name=op.f("uq_member_card_tenant_id_number")),
+        sa.UniqueConstraint("tenant_id", "physical", name=op.f("uq_member_card_tenant_id_physical")),
+    )
+    with op.batch_alter_table("member_card", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_member_card_member_id"), ["member_id"], unique=False)
+        batch_op.create_index(batch_op.f("ix_member_card_tenant_id"), ["tenant_id"], unique=False)
+
+    op.create_table(
+        "member_movement",
+        sa.Column("id", sa.String(length=26), nullable=False),
+        sa.Column("member_id", sa.String(length=26), nullable=False),
+        sa.Column("kind", sa.String(length=16), nullable=False),
+        sa.Column("amount_yuan", sa.BigInteger(), nullable=False),
+        sa.Column("balance_yuan", sa.BigInteger(), nullable=False),
+        sa.Column("order_id", sa.String(length=26), nullable=True),
+        sa.Column("bill_number", sa.Integer(), nullable=True),
+        sa.Column("reference", sa.String(length=64), nullable=True),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("by", sa.String(length=96), nullable=False),
+        sa.Column("reason", sa.String(length=200), nullable=True),
+        sa.Column("tenant_id", sa.String(length=64), nullable=False),
+        sa.ForeignKeyConstraint(["member_id"], ["member.id"], name=op.f("fk_member_movement_member_id_member")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_member_movement")),
+        sa.UniqueConstraint("member_id", "reference", name=op.f("uq_member_movement_member_id_reference")),
+        sa.UniqueConstraint("order_id", "bill_number", name=op.f("uq_member_movement_order_id_bill_number")),
+    )
+    with op.batch_alter_table("member_movement", schema=None) as batch_op:
+        batch_op.create_index("ix_member_movement_member", ["member_id", "id"], unique=False)
+        batch_op.create_index(batch_op.f("ix_member_movement_tenant_id"), ["tenant_id"], unique=False)
+
+    op.create_table(
+        "member_vehicle",
+        sa.Column("id", sa.String(length=26), nullable=False),
+        sa.Column("member_id", sa.String(length=26), nullable=False),
+        sa.Column("vin", sa.String(length=17), nullable=False),
+        sa.Column("enabled", sa.Boolean(), nullable=False),
+        sa.Column("tenant_id", sa.String(length=64), nullable=False),
+        sa.ForeignKeyConstraint(["member_id"], ["member.id"], name=op.f("fk_member_vehicle_member_id_member")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_member_vehicle")),
+        sa.UniqueConstraint("tenant_id", "vin", name=op.f("uq_member_vehicle_tenant_id_vin")),
+    )
+    with op.batch_alter_table("member_vehicle", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_member_vehicle_member_id"), ["member_id"], unique=False)
+        batch_op.create_index(batch_op.f("ix_member_vehicle_tenant_id"), ["tenant_id"], unique=False)
 
     op.create_table(
         "park_connection",
@@ -1010,6 +1127,7 @@ def upgrade() -> None:
         sa.Column("state_since", sa.DateTime(timezone=True), nullable=True),
         sa.Column("sampled_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("sample", sa.Text(), nullable=True),
+        sa.Column("reserved_until", sa.DateTime(timezone=True), nullable=True),
         sa.Column("tenant_id", sa.String(length=64), nullable=False),
         sa.ForeignKeyConstraint(["pile_id"], ["pile.id"], name=op.f("fk_connector_pile_id_pile")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_connector")),
@@ -1139,7 +1257,15 @@ def upgrade() -> None:
         sa.Column("plate", sa.String(length=16), nullable=True),
         sa.Column("phone", sa.String(length=32), nullable=True),
         sa.Column("vin", sa.String(length=17), nullable=True),
+        sa.Column("member_id", sa.String(length=26), nullable=True),
+        sa.Column("card", sa.String(length=16), nullable=True),
+        sa.Column("group_id", sa.String(length=26), nullable=True),
+        sa.Column("group_number", sa.String(length=12), nullable=True),
         sa.Column("limit_yuan", sa.BigInteger(), nullable=True),
+        sa.Column("limit_kwh", sa.BigInteger(), nullable=True),
+        sa.Column("limit_minutes", sa.Integer(), nullable=True),
+        sa.Column("limit_soc", sa.Integer(), nullable=True),
+        sa.Column("over_limit", sa.String(length=8), nullable=False),
         sa.Column("tariff_version_id", sa.String(length=26), nullable=False),
         sa.Column("state", sa.String(length=16), nullable=False),
         sa.Column("state_since", sa.DateTime(timezone=True), nullable=False),
@@ -1172,6 +1298,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(
             ["connector_id"], ["connector.id"], name=op.f("fk_charge_order_connector_id_connector")
         ),
+        sa.ForeignKeyConstraint(["member_id"], ["member.id"], name=op.f("fk_charge_order_member_id_member")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_charge_order")),
         sa.UniqueConstraint("link_id", "start_charge_seq", name=op.f("uq_charge_order_link_id_start_charge_seq")),
         sa.UniqueConstraint("trade_number", name=op.f("uq_charge_order_trade_number")),
@@ -1179,6 +1306,8 @@ def upgrade() -> None:
     with op.batch_alter_table("charge_order", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_charge_order_connector_id"), ["connector_id"], unique=False)
         batch_op.create_index(batch_op.f("ix_charge_order_created_at"), ["created_at"], unique=False)
+        batch_op.create_index(batch_op.f("ix_charge_order_group_id"), ["group_id"], unique=False)
+        batch_op.create_index(batch_op.f("ix_charge_order_member_id"), ["member_id"], unique=False)
         batch_op.create_index(
             "ix_charge_order_open_states",
             ["state"],
@@ -1239,6 +1368,46 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_gate_command_tenant_id"), ["tenant_id"], unique=False)
 
     op.create_table(
+        "reservation",
+        sa.Column("id", sa.String(length=26), nullable=False),
+        sa.Column("connector_id", sa.String(length=26), nullable=False),
+        sa.Column("desk", sa.String(length=64), nullable=False),
+        sa.Column("request_id", sa.String(length=64), nullable=False),
+        sa.Column("plate", sa.String(length=16), nullable=True),
+        sa.Column("phone", sa.String(length=32), nullable=True),
+        sa.Column("member_id", sa.String(length=26), nullable=True),
+        sa.Column("until", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("state", sa.String(length=16), nullable=False),
+        sa.Column("order_id", sa.String(length=26), nullable=True),
+        sa.Column("asked_by", sa.String(length=96), nullable=False),
+        sa.Column("reason", sa.String(length=200), nullable=True),
+        sa.Column("ended_by", sa.String(length=96), nullable=True),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("changed_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("tenant_id", sa.String(length=64), nullable=False),
+        sa.ForeignKeyConstraint(["connector_id"], ["connector.id"], name=op.f("fk_reservation_connector_id_connector")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_reservation")),
+        sa.UniqueConstraint("desk", "request_id", name=op.f("uq_reservation_desk_request_id")),
+    )
+    with op.batch_alter_table("reservation", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_reservation_connector_id"), ["connector_id"], unique=False)
+        batch_op.create_index(
+            "ix_reservation_held_until",
+            ["until"],
+            unique=False,
+            postgresql_where=sa.text("state = 'held'"),
+            sqlite_where=sa.text("state = 'held'"),
+        )
+        batch_op.create_index(batch_op.f("ix_reservation_tenant_id"), ["tenant_id"], unique=False)
+        batch_op.create_index(
+            "uq_reservation_held",
+            ["connector_id"],
+            unique=True,
+            postgresql_where=sa.text("state = 'held'"),
+            sqlite_where=sa.text("state = 'held'"),
+        )
+
+    op.create_table(
         "order_action",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
         sa.Column("order_id", sa.String(length=26), nullable=False),
@@ -1270,6 +1439,8 @@ def upgrade() -> None:
         sa.Column("elec_fee", sa.BigInteger(), nullable=False),
         sa.Column("service_fee", sa.BigInteger(), nullable=False),
         sa.Column("refund_yuan", sa.BigInteger(), nullable=False),
+        sa.Column("limit_yuan", sa.BigInteger(), nullable=True),
+        sa.Column("waived_yuan", sa.BigInteger(), nullable=False),
         sa.Column("facts", sa.Text(), nullable=False),
         sa.Column("details", sa.Text(), nullable=False),
         sa.Column("checks", sa.Text(), nullable=False),
@@ -1338,6 +1509,19 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_order_action_order_id"))
 
     op.drop_table("order_action")
+    with op.batch_alter_table("reservation", schema=None) as batch_op:
+        batch_op.drop_index(
+            "uq_reservation_held", postgresql_where=sa.text("state = 'held'"), sqlite_where=sa.text("state = 'held'")
+        )
+        batch_op.drop_index(batch_op.f("ix_reservation_tenant_id"))
+        batch_op.drop_index(
+            "ix_reservation_held_until",
+            postgresql_where=sa.text("state = 'held'"),
+            sqlite_where=sa.text("state = 'held'"),
+        )
+        batch_op.drop_index(batch_op.f("ix_reservation_connector_id"))
+
+    op.drop_table("reservation")
     with op.batch_alter_table("gate_command", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_gate_command_tenant_id"))
         batch_op.drop_index(batch_op.f("ix_gate_command_stay_id"))
@@ -1366,6 +1550,8 @@ def downgrade() -> None:
                 "state IN ('accepted', 'charging', 'created', 'ended_no_record', 'starting', 'stopping', 'wait_plug')"
             ),
         )
+        batch_op.drop_index(batch_op.f("ix_charge_order_member_id"))
+        batch_op.drop_index(batch_op.f("ix_charge_order_group_id"))
         batch_op.drop_index(batch_op.f("ix_charge_order_created_at"))
         batch_op.drop_index(batch_op.f("ix_charge_order_connector_id"))
 
@@ -1482,6 +1668,26 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_park_connection_park_id"))
 
     op.drop_table("park_connection")
+    with op.batch_alter_table("member_vehicle", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_member_vehicle_tenant_id"))
+        batch_op.drop_index(batch_op.f("ix_member_vehicle_member_id"))
+
+    op.drop_table("member_vehicle")
+    with op.batch_alter_table("member_movement", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_member_movement_tenant_id"))
+        batch_op.drop_index("ix_member_movement_member")
+
+    op.drop_table("member_movement")
+    with op.batch_alter_table("member_card", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_member_card_tenant_id"))
+        batch_op.drop_index(batch_op.f("ix_member_card_member_id"))
+
+    op.drop_table("member_card")
+    with op.batch_alter_table("member_action", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_member_action_tenant_id"))
+        batch_op.drop_index(batch_op.f("ix_member_action_member_id"))
+
+    op.drop_table("member_action")
     with op.batch_alter_table("firmware_rollout_pile", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_firmware_rollout_pile_tenant_id"))
         batch_op.drop_index(batch_op.f("ix_firmware_rollout_pile_rollout_id"))
@@ -1550,6 +1756,10 @@ def downgrade() -> None:
         )
 
     op.drop_table("pile_command")
+    with op.batch_alter_table("pile_card", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_pile_card_tenant_id"))
+
+    op.drop_table("pile_card")
     with op.batch_alter_table("partner_link", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_partner_link_tenant_id"))
 
@@ -1571,6 +1781,10 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_ocpp_access_tenant_id"))
 
     op.drop_table("ocpp_access")
+    with op.batch_alter_table("member", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_member_tenant_id"))
+
+    op.drop_table("member")
     with op.batch_alter_table("ground_lock", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_ground_lock_tenant_id"))
 

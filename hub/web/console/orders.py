@@ -13,7 +13,7 @@ from hub.reading import orders
 from hub.reading.paging import Window
 from hub.reading.times import instant
 from hub.reading.values import masked
-from hub.starting import Desk, start_at
+from hub.starting import Desk, start_at, start_parallel_at
 from hub.web.context import answer, caller, hub, operation, reading, writing
 from hub.web.problems import refused
 
@@ -55,6 +55,17 @@ def start_order(body: dict[str, Any]) -> Response:
         if outcome.order is None:
             raise refused(outcome.refusal)
         return answer(masked(orders.order_view(session, outcome.order)), 200 if outcome.repeated else 201)
+
+
+@operation
+def start_parallel(body: dict[str, Any]) -> Response:
+    """`POST /parallel-orders`."""
+    with writing() as session:
+        outcome = start_parallel_at(session, hub().order_context, Desk(Origin.CONSOLE, caller().tenant_id), body)
+        if not outcome.orders:
+            raise refused(outcome.refusal, connector=outcome.connector)
+        views = [masked(orders.order_view(session, order)) for order in outcome.orders]
+        return answer({"group": outcome.orders[0].group_id, "orders": views}, 200 if outcome.repeated else 201)
 
 
 @operation

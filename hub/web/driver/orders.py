@@ -11,7 +11,7 @@ from charging_core.errors import NotFound
 from charging_core.orders.model import ChargeOrder, Origin
 from charging_core.orders.service import find_by_seq, find_order, request_stop
 from hub.reading import orders
-from hub.starting import Desk, start_at
+from hub.starting import Desk, start_at, start_parallel_at
 from hub.web.context import answer, caller, hub, operation, reading, writing
 from hub.web.problems import refused
 
@@ -24,6 +24,17 @@ def start_order(body: dict[str, Any]) -> Response:
         if outcome.order is None:
             raise refused(outcome.refusal)
         return answer(orders.order_view(session, outcome.order), 200 if outcome.repeated else 201)
+
+
+@operation
+def start_parallel(body: dict[str, Any]) -> Response:
+    """`POST /parallel-orders`."""
+    with writing() as session:
+        outcome = start_parallel_at(session, hub().order_context, _desk(), body)
+        if not outcome.orders:
+            raise refused(outcome.refusal, connector=outcome.connector)
+        views = [orders.order_view(session, order) for order in outcome.orders]
+        return answer({"group": outcome.orders[0].group_id, "orders": views}, 200 if outcome.repeated else 201)
 
 
 @operation

@@ -29,6 +29,7 @@ from charging_core.piles.store.commands import TableCommands, TableCommandSource
 from charging_core.piles.store.device import Asked, Request, ask
 from charging_core.piles.store.directory import TablePileDirectory, TableTariffSource
 from charging_core.piles.store.sink import TablePileEventSink
+from charging_core.piles.store.starts import TableStartDesk
 from charging_core.secretbox import SecretBox
 from charging_core.simulator.charge import Vehicle
 from charging_core.simulator.ocpp_parts import OcppSettings
@@ -95,7 +96,7 @@ class Yard:
         self.commands = TableCommands(clock, self)
         self.context = OrderContext(clock, self.commands)
         self.sink = TablePileEventSink(db, self.context)
-        self.book = TableOcppBook(db, self.box)
+        self.book = TableOcppBook(db, self.box, TableStartDesk(db, self.context))
         self.ports = PilePorts(
             TablePileDirectory(db, clock),
             self.sink,

@@ -19,7 +19,9 @@ from charging_core.orders.sweep import sweep_orders
 from charging_core.piles.events import (
     ConnectorSample,
     ConnectorStatus,
+    PileCurrent,
     PileEvent,
+    PileLogin,
     RateReading,
     StartAnswered,
     StartReason,
@@ -29,10 +31,19 @@ from charging_core.piles.events import (
 from charging_core.piles.events import RateClass as PileRate
 from charging_core.piles.ports import CommandState
 from charging_core.piles.store.commands import TableCommandSource
+from charging_core.piles.store.directory import TablePileDirectory
 from charging_core.piles.store.sink import TablePileEventSink
 from tests.support.seed import Seeded, Wakes, order_context, seed_operator
 
 ZERO = Decimal(0)
+
+
+def log_in(bench: Bench, connection: str = "c1") -> None:
+    """The pile has a new connection."""
+    login = PileLogin(
+        bench.seeded.pile_code, connection, "ykc", "1.6", None, PileCurrent.DC, 2, None, "127.0.0.1", bench.clock.now()
+    )
+    assert TablePileDirectory(bench.db, bench.clock).login(login).accepted
 
 
 class Bench:

@@ -17,20 +17,27 @@ from sqlalchemy import select
 
 from charging_core.clock import ManualClock
 from charging_core.db import Database
+from charging_core.errors import Conflict
 from charging_core.events import DomainEvent
+from charging_core.orders.bills.staff import Staff
 from charging_core.orders.limits import CHARGE_SILENCE_S
 from charging_core.orders.model import ChargeOrder
+from charging_core.orders.reservations.keeping import Holder
+from charging_core.orders.reservations.service import Wish, reserve, sweep_reservations
 from charging_core.orders.service import transitions
 from charging_core.orders.state import OPEN_STATES, OrderState
 from charging_core.piles.events import ConnectorStatus, PileOffline, StartReason, StopAnswered, StopReason
-from charging_core.piles.model import APPLIED, TradeRecordRow
+from charging_core.piles.model import APPLIED, PARKED, TradeRecordRow
 from charging_core.piles.ports import CommandState
+from charging_core.piles.store.parked import attach_record, sweep_parked
 from charging_core.stations.model import Connector
-from tests.charging_core.orders.orders_support import Bench
+from tests.charging_core.orders.orders_support import Bench, log_in
 from tests.support.databases import Databases
 
 ENERGIES = ("0", "0.0001", "3.7", "12.3456")
 WAITS_S = (5, 16, 95, 400)
+UNASKED = tuple(f"3201060001000101260302090000{n:04d}" for n in range(3))
+FOREIGN = tuple(f"3201060001000101260302100000{n:04d}" for n in range(3))
 LIFE = [
     OrderState.CREATED, OrderState.STARTING, OrderState.WAIT_PLUG, OrderState.ACCEPTED, OrderState.CHARGING,
     OrderState.STOPPING, OrderState.ENDED_NO_RECORD, OrderState.FAILED, OrderState.ABNORMAL, OrderState.SETTLED,
@@ -107,6 +114,67 @@ class History:
         connection = "c1" if how else "c0"
         self.bench.tell(PileOffline(self.bench.seeded.pile_code, connection, "silent", self.bench.clock.now()))
 
+    def do_log_in(self, _which: int, how: int) -> None:
+        log_in(self.bench, f"c{how}")
+
+    def do_unasked(self, which: int, how: int) -> None:
+        """The pile charges under a number of its own; later samples of it and its record may come at any time."""
+        number = UNASKED[which]
+        self.bench.tell(replace(self.bench.sample(None, ENERGIES[how]), trade_number=number))
+        with self.bench.db.read_system("test") as session:
+            found = session.scalars(select(ChargeOrder).where(ChargeOrder.trade_number == number)).one_or_none()
+        if found is not None and all(order.id != found.id for order in self.orders):
+            self.orders.append(found)
+
+    def do_foreign_record(self, which: int, how: int) -> None:
+        """A record under a number that no order has: billed to an order that waits for one, or parked. Once is enough."""
+        number = FOREIGN[which]
+        record = replace(self.bench.record(self.order(which), ENERGIES[how]), trade_number=number)
+        self.bench.tell(record)
+        self._claimed()
+
+    def do_sweep(self, _which: int, _how: int) -> None:
+        sweep_parked(self.bench.db, self.bench.context)
+        self._claimed()
+
+    def do_attach(self, which: int, _how: int) -> None:
+        """Somebody says of a parked record whose it is, rightly or wrongly."""
+        with self.bench.db.read_system("test") as session:
+            parked = session.scalars(select(TradeRecordRow.id).where(TradeRecordRow.state == PARKED)).first()
+        if parked is None:
+            return
+        try:
+            with self.bench.db.session(self.bench.seeded.tenant_id) as session:
+                attach_record(session, self.bench.context, parked, self.order(which).id, Staff("cli:li", "said so"))
+        except Conflict:
+            return
+        self._claimed()
+
+    def do_reserve(self, which: int, how: int) -> None:
+        wish = Wish(
+            connector_code=self.bench.connector, desk="app:green", request_id=f"R{which}{how}{len(self.orders)}",
+            minutes=5, asked_by="test", payer=Holder(plate="浙A12345"),
+        )  # fmt: skip
+        with self.bench.db.session(self.bench.seeded.tenant_id) as session:
+            reserve(session, self.bench.context, wish)
+
+    def do_payer_start(self, _which: int, how: int) -> None:
+        limits: dict[str, object] = {"limit_yuan": Decimal(5)} if how else {"limit_minutes": 5}
+        order = self.bench.start(f"SEQ{len(self.orders)}", None, plate="浙A12345", **limits).order
+        self.orders += [order] if order is not None else []
+
+    def _claimed(self) -> None:
+        """What each record that was recognised by something else than its number should be billed."""
+        with self.bench.db.read_system("test") as session:
+            rows = session.scalars(
+                select(TradeRecordRow).where(
+                    TradeRecordRow.state == APPLIED, TradeRecordRow.matched_by.is_distinct_from("trade_number")
+                )
+            ).all()
+        for row in rows:
+            assert row.order_id is not None
+            self.due.setdefault(row.order_id, row.told["total_energy_kwh"])
+
     def do_wait(self, _which: int, how: int) -> None:
         self.bench.pass_time(WAITS_S[how])
 
@@ -124,6 +192,7 @@ class History:
         for seconds in (0, 31, 100, CHARGE_SILENCE_S + 1, 100):
             self.bench.tell(replace(self.bench.sample(None, status=ConnectorStatus.IDLE), plugged=False))
             self.bench.pass_time(seconds)
+            sweep_reservations(self.bench.db, self.bench.context)
 
     def check(self) -> None:
         for order in map(self.bench.order, self.orders):

@@ -15,6 +15,7 @@ from charging_core.errors import NotFound
 from charging_core.ids import new_id
 from charging_core.money import ZERO
 from charging_core.orders.model import ChargeOrder
+from charging_core.orders.starts.facts import ShownBy, StartAsked
 from charging_core.orders.state import BEFORE_CHARGE, OrderState
 from charging_core.piles.events import PileLogin, TradeRecord
 from charging_core.piles.protocols.ocpp16.mapping import Start, Stop, believed
@@ -22,6 +23,7 @@ from charging_core.piles.protocols.ocpp16.model import OcppAccess, OcppTransacti
 from charging_core.piles.protocols.ocpp16.ports import TAG_DIGITS, Begun, Ended, Knock, Running
 from charging_core.piles.store.directory import find_pile
 from charging_core.piles.store.refused import list_refused
+from charging_core.piles.store.starts import TableStartDesk
 from charging_core.secretbox import SecretBox, SecretError
 from charging_core.stations.model import Pile
 
@@ -36,9 +38,10 @@ _KWH_PER_WH = Decimal("0.001")
 class TableOcppBook:
     """Fills `OcppBook`."""
 
-    def __init__(self, db: Database, box: SecretBox) -> None:
+    def __init__(self, db: Database, box: SecretBox, cards: TableStartDesk | None = None) -> None:
         self._db = db
         self._box = box
+        self._cards = cards
 
     # -- who is there
 
@@ -84,21 +87,40 @@ class TableOcppBook:
             return [_running(session, row) for row in reversed(rows)]
 
     def tag_accepted(self, pile_code: str, id_tag: str) -> bool:
-        """Cards are not known here: only what we gave out ourselves."""
+        """What we gave out ourselves, or a card of a member that may charge at one of the pile's connectors now."""
         with self._db.read_system("ocpp tag") as session:
             order = _order_of(session, pile_code, id_tag)
-            return order is not None and order.current_state in _WANTED
+            if order is not None:
+                return order.current_state in _WANTED
+            pile = find_pile(session, pile_code)
+            codes = [connector.code for connector in pile.connectors] if pile is not None else []
+        return self._cards is not None and any(self._cards.may_charge(_shown(code, id_tag)) for code in codes)
 
     def begin(self, pile_code: str, start: Start, received_at: datetime) -> Begun:
-        """A repeat is known by connector, idTag, time and meter (section 2); it has no id of its own."""
+        """A repeat is known by connector, idTag, time and meter (section 2); it has no id of its own.
+
+        The tag of a member's card makes an order of its own first; a card that is refused makes none, and the tag is told to be invalid.
+        """
+        trade_number = self._by_card(pile_code, start)
         with self._db.system("ocpp transaction") as session:
             pile = _held(session, pile_code)
             row = session.scalars(_repeat_of(pile_code, start)).first()
             if row is None:
-                row = _begun(session, pile, start, believed(start.told_at, received_at))
+                row = _begun(session, pile, start, believed(start.told_at, received_at), trade_number)
             order = _order_of_trade(session, row.trade_number)
             accepted = order is not None and order.current_state in _WANTED
             return Begun(_running(session, row), accepted, row.stopped_at is not None)
+
+    def _by_card(self, pile_code: str, start: Start) -> str | None:
+        """The trade number of a card's new order; none for a tag of ours, a repeat, and a card that may not charge."""
+        if self._cards is None:
+            return None
+        with self._db.read_system("ocpp tag") as session:
+            known = session.scalars(_repeat_of(pile_code, start)).first() or _order_of(session, pile_code, start.id_tag)
+        if known is not None:
+            return None
+        asked = _shown(f"{pile_code}{start.connector_no:02d}", start.id_tag)
+        return self._cards.decide(asked).trade_number
 
     def end(self, pile_code: str, stop: Stop, raw: str, counted_wh: Decimal | None, received_at: datetime) -> Ended:
         """Total = meterStop - meterStart, whatever the samples say; only where that is negative the samples decide."""
@@ -112,6 +134,11 @@ class TableOcppBook:
                 row.stopped_at = max(believed(stop.told_at, received_at), row.started_at)
             running = _running(session, row)
             return Ended(_record(row, running, stop, raw, counted_wh, received_at), running)
+
+
+def _shown(connector_code: str, id_tag: str) -> StartAsked:
+    """A card by its printed number: OCPP knows no other one, and no PIN."""
+    return StartAsked(connector_code, ShownBy.CARD_NUMBER, id_tag)
 
 
 def _held(session: HubSession, pile_code: str) -> Pile:
@@ -137,13 +164,15 @@ def _repeat_of(pile_code: str, start: Start) -> Select[OcppTransaction]:
     )
 
 
-def _begun(session: HubSession, pile: Pile, start: Start, started_at: datetime) -> OcppTransaction:
+def _begun(
+    session: HubSession, pile: Pile, start: Start, started_at: datetime, trade_number: str | None = None
+) -> OcppTransaction:
     row = OcppTransaction(
         tenant_id=pile.tenant_id,
         pile_code=pile.code,
         connector_no=start.connector_no,
         id_tag=start.id_tag,
-        trade_number=_trade_number(session, pile.code, start),
+        trade_number=trade_number or _trade_number(session, pile.code, start),
         meter_start_wh=start.meter_wh,
         told_start=start.told_at,
         started_at=started_at,

@@ -1,4 +1,4 @@
-"""The charge conversation: samples, trade records, commands and their answers, cards at the pile."""
+"""The charge conversation: samples, trade records, commands and their answers."""
 
 import structlog
 
@@ -6,7 +6,7 @@ from charging_core.piles import metrics
 from charging_core.piles.commands import Delivery
 from charging_core.piles.events import StartAnswered, StopAnswered
 from charging_core.piles.ports import CommandKind
-from charging_core.piles.protocols.ykc import device, mapping, tariff
+from charging_core.piles.protocols.ykc import cards, device, mapping, tariff
 from charging_core.piles.protocols.ykc.codec import Frame
 from charging_core.piles.protocols.ykc.talk import Talk
 from charging_core.piles.writers import EventJob, Room
@@ -15,8 +15,6 @@ log = structlog.get_logger()
 
 ANSWER_ATTEMPTS = 5
 """Tries to store an answer to a command; the order's timer stands behind it."""
-_NO_CARDS = 0x0B
-"""Reason in 0x32: this pile does not support cards."""
 
 
 def sampled(talk: Talk, frame: Frame, _raw: bytes) -> None:
@@ -24,24 +22,6 @@ def sampled(talk: Talk, frame: Frame, _raw: bytes) -> None:
     sample = mapping.sample(frame, talk.link.now())
     talk.context.desk.answered(CommandKind.READ, sample.pile_code, sample.connector_no, None, ok=True)
     talk.offer(sample.pile_code, sample, Room.SAMPLE)
-
-
-def refuse_start_request(talk: Talk, frame: Frame, _raw: bytes) -> None:
-    """A card or VIN is presented at the pile: refused at once, so that its owner is not left waiting."""
-    fields = frame.fields
-    answer = {
-        "trade_number": mapping.NO_TRADE,
-        "pile_code": fields["pile_code"],
-        "connector_no": fields["connector_no"],
-        "logical_card": mapping.NO_CARD,
-        "balance": 0,
-        "result": 0,
-        "reason": _NO_CARDS,
-    }
-    if frame.type == 0xA1:
-        talk.link.reply(0xA2, {**answer, "parallel_number": fields["parallel_number"]}, frame.sequence)
-    else:
-        talk.link.reply(0x32, answer, frame.sequence)
 
 
 def recorded(talk: Talk, frame: Frame, raw: bytes) -> None:
@@ -65,19 +45,21 @@ def deliver(talk: Talk, delivery: Delivery) -> None:
     where = {"pile_code": command.pile_code, "connector_no": mapping.connector_digits(command.connector_no)}
     match command.kind:
         case CommandKind.START:
-            talk.link.send(0x34, lambda: mapping.start_fields(command), delivery)
+            talk.link.send(mapping.start_type(command), lambda: mapping.start_fields(command), delivery)
         case CommandKind.STOP:
             talk.link.send(0x36, lambda: where, delivery)
         case CommandKind.READ:
             talk.link.send(0x12, lambda: where, delivery)
         case CommandKind.PUSH_TARIFF:
             tariff.push(talk, delivery)
+        case kind if kind in cards.KINDS:
+            cards.deliver(talk, delivery)
         case _:
             device.deliver(talk, delivery)
 
 
 def start_answered(talk: Talk, frame: Frame, _raw: bytes) -> None:
-    """0x33: matched by pile, connector and trade number; "not plugged in" leaves the command waiting for the last word."""
+    """0x33 (0xA3 of a parallel charge): matched by pile, connector and trade number; "not plugged in" is not the last word."""
     fields = frame.fields
     code, connector_no = fields["pile_code"], mapping.connector_number(fields["connector_no"])
     ok, reason = fields["result"] == 1, mapping.start_reason(fields["reason"])

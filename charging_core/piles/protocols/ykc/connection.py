@@ -23,6 +23,7 @@ from charging_core.piles.protocols.ykc.codec import decode, encode
 from charging_core.piles.protocols.ykc.crc import CrcOrder
 from charging_core.piles.protocols.ykc.framing import CrcError, FrameSplitter, FramingEvent, Garbage, Hopeless, Stale
 from charging_core.piles.protocols.ykc.keeping import FrameKeeper
+from charging_core.piles.protocols.ykc.private import without_pin
 from charging_core.piles.protocols.ykc.session import YkcSession
 from charging_core.piles.registry import LinkState
 
@@ -129,10 +130,11 @@ class YkcConnection(asyncio.Protocol):
                 self._seen()
                 frame = decode(item)
                 metrics.frames(frame.type, "in").inc()
+                shown = without_pin(frame.type, item, self._splitter.crc_order)
                 if self._context.watch.active:
-                    self._show(frame.fields, item, up=True)
+                    self._show(frame.fields, shown, up=True)
                 if self._keeper is not None:
-                    self._keeper.received(frame, item)
+                    self._keeper.received(frame, shown)
                 self._session.received(frame, item)
             else:
                 self._note(item)

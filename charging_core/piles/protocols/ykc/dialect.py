@@ -28,6 +28,8 @@ class Dialect:
 
     strict_crc: bool = False
     """Accept the standard CRC order only; a pile that logs in with the reversed one is refused."""
+    cards: bool = True
+    """Charges may be started at the pile: false refuses every card and VIN with "does not support cards"."""
     cards_reversed: bool = False
     """Physical card numbers come last byte first (3, trap 14)."""
     handshake_vin_reversed: bool = False
@@ -40,6 +42,10 @@ class Dialect:
     """0x06 carries the model number the pile should run instead of the one it named."""
     reject_undecodable_records: bool = False
     """A trade record without even a whole trade number is answered by 0x40 with result 1 instead of not at all (P2)."""
+
+    def card(self, digits: str) -> str:
+        """A physical card number from the wire in reading order, and back."""
+        return _bytes_reversed(digits) if self.cards_reversed else digits
 
     def textbook(self, frame: Frame) -> Frame:
         """The frame as a pile without deviations would have meant it."""

@@ -18,6 +18,8 @@ _SHOWN: Mapping[int, tuple[str, ...]] = MappingProxyType(
         0x01: ("protocol_version", "firmware", "connector_count"),
         0x02: ("result",),
         0x13: ("status", "plugged", "soc", "voltage", "current", "energy", "amount", "faults"),
+        0x31: ("mode", "needs_password"),
+        0x32: ("balance", "result", "reason"),
         0x33: ("result", "reason"),
         0x34: ("balance",),
         0x35: ("result", "reason"),
@@ -25,10 +27,26 @@ _SHOWN: Mapping[int, tuple[str, ...]] = MappingProxyType(
         0x3B: _ENDED,
         0x3D: _ENDED,
         0x40: ("result",),
+        0x41: ("result",),
+        0x42: ("balance",),
+        0xA1: ("mode", "needs_password", "role", "parallel_number"),
+        0xA2: ("balance", "result", "reason", "parallel_number"),
+        0xA3: ("result", "reason", "role", "parallel_number"),
+        0xA4: ("balance", "parallel_number"),
     }
 )
 _NEVER = frozenset(
-    {"pile_code", "connector_no", "trade_number", "vin", "physical_card", "logical_card", "account", "password"}
+    {
+        "pile_code",
+        "connector_no",
+        "trade_number",
+        "vin",
+        "physical_card",
+        "logical_card",
+        "account",
+        "password",
+        "cards",
+    }
 )
 _FEW = 6
 """Values shown of a frame that has no list of its own."""

@@ -27,6 +27,7 @@ from charging_core.piles.protocols.ykc.codes import fault_names, stop_category
 NO_CARD = "0" * 16
 NO_TRADE = "0" * 32
 NO_MODEL = "0000"
+_MOST_BALANCE = Decimal(2**32 - 1) / 100
 UNPLUGGED_REASON = 5
 """The one refusal in 0x33 that is not final: the pile may still start when it is plugged in within 60 s."""
 
@@ -173,17 +174,28 @@ def stop_reason(code: int) -> StopReason:
     return _STOP_REASONS.get(code, StopReason.OTHER)
 
 
+def start_type(command: PendingCommand) -> int:
+    """0x34, or 0xA4 for one of several connectors of a parallel charge."""
+    return 0xA4 if "parallel_number" in command.parameters else 0x34
+
+
 def start_fields(command: PendingCommand) -> dict[str, Any]:
-    """Fields of 0x34. No card is named, so only the platform, the pile's limits or the driver at the pile can end it."""
-    balance = command.balance_yuan or Decimal(0)
+    """Fields of 0x34 and 0xA4. No card is named, so only the platform, the pile's limits or the driver at the pile can end it."""
+    parallel = {name: command.parameters[name] for name in ("parallel_number",) if name in command.parameters}
     return {
         "trade_number": command.trade_number or NO_TRADE,
         "pile_code": command.pile_code,
         "connector_no": connector_digits(command.connector_no),
         "logical_card": NO_CARD,
         "physical_card": NO_CARD,
-        "balance": balance.quantize(Decimal("0.01"), ROUND_DOWN),  # never promise the pile more than is there
+        "balance": balance_field(command.balance_yuan or Decimal(0)),
+        **parallel,
     }
+
+
+def balance_field(amount: Decimal) -> Decimal:
+    """Yuan as 0x32, 0x34 and 0x42 carry them: whole fen, never more than is there, and what four bytes hold."""
+    return max(Decimal(0), min(amount, _MOST_BALANCE)).quantize(Decimal("0.01"), ROUND_DOWN)
 
 
 def tariff_fields(pile_code: str, tariff: PileTariff) -> dict[str, Any]:

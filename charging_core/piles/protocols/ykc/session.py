@@ -16,7 +16,7 @@ from charging_core.piles.commands import Delivery
 from charging_core.piles.context import PileContext
 from charging_core.piles.events import PileLogin, PileOffline
 from charging_core.piles.ports import LoginDecision
-from charging_core.piles.protocols.ykc import charge, device, mapping, tariff
+from charging_core.piles.protocols.ykc import cards, charge, device, mapping, tariff
 from charging_core.piles.protocols.ykc.codec import Frame
 from charging_core.piles.protocols.ykc.dialect import TEXTBOOK, Dialect, read_options
 from charging_core.piles.protocols.ykc.errors import BadOption
@@ -244,11 +244,15 @@ _ACTIONS: Mapping[int, _Action] = MappingProxyType(
         0x05: _Action(tariff.verify, ("pile_code", "model_number")),
         0x09: _Action(tariff.send, ("pile_code",)),
         0x13: _Action(charge.sampled, (*_RECORD, "status")),
-        0x31: _Action(charge.refuse_start_request, _START_REQUEST),
+        0x31: _Action(cards.start_asked, _START_REQUEST),
         0x33: _Action(charge.start_answered, ("trade_number", *_STOP_ANSWER)),
         0x35: _Action(charge.stop_answered, _STOP_ANSWER),
         0x3B: _Action(charge.recorded, _RECORD),
         0x3D: _Action(charge.recorded, _RECORD),
+        0x41: _Action(cards.balance_answered, _ANSWER),
+        0x43: _Action(cards.synced, _ANSWER),
+        0x45: _Action(cards.cleared, ("pile_code",)),
+        0x47: _Action(cards.found, ("pile_code",)),
         0x51: _Action(device.work_answered, _ANSWER),
         0x55: _Action(device.time_answered, ("pile_code",)),
         0x57: _Action(tariff.accepted, _ANSWER),
@@ -256,7 +260,8 @@ _ACTIONS: Mapping[int, _Action] = MappingProxyType(
         0x63: _Action(device.lock_answered, ("pile_code", "connector_no", "result")),
         0x91: _Action(device.reboot_answered, _ANSWER),
         0x93: _Action(device.update_answered, _ANSWER),
-        0xA1: _Action(charge.refuse_start_request, (*_START_REQUEST, "parallel_number")),
+        0xA1: _Action(cards.start_asked, (*_START_REQUEST, "parallel_number")),
+        0xA3: _Action(charge.start_answered, ("trade_number", *_STOP_ANSWER)),
         0xF1: _Action(device.qr_answered, _ANSWER),
     }
 )
