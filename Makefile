@@ -8,7 +8,7 @@ ARGS ?=
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint bench fuzz chaos servers lock clean
+.PHONY: help setup run test lint bench fuzz chaos soak servers lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
@@ -36,6 +36,9 @@ fuzz: setup ## many inputs for the pile protocol's decoder (ARGS="--count 100000
 
 chaos: setup ## ten minutes of kill -9, crashes and lies on both databases (ARGS='--minutes 3')
 	@$(VENV)/python -m tests.chaos $(ARGS)
+
+soak: setup ## 10 000 charges with random faults on each database (ARGS='--charges 1000 --leg sqlite')
+	@$(VENV)/python -m tests.charging_core.soak $(ARGS)
 
 servers: setup ## a PostgreSQL and a Redis to develop against; prints their settings
 	@$(VENV)/python -m tests.support.servers

@@ -12,8 +12,8 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import IntEnum
 
+from charging_core.simulator.layouts import RATE_COUNT
 from charging_core.simulator.tariff import SLOT_US, RateModel
-from charging_core.simulator.wire import RATE_COUNT
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -23,7 +23,8 @@ _UNIT_WORK = 360 * 1_000_000
 _HORIZON = timedelta(hours=48)
 
 # (SOC from which it applies, power in percent of what pile and vehicle can): constant current, then taper
-TAPER = ((0, 100), (80, 60), (90, 35), (95, 20))
+Curve = tuple[tuple[int, int], ...]
+TAPER: Curve = ((0, 100), (80, 60), (90, 35), (95, 20))
 FULL_SOC = 100
 
 
@@ -36,21 +37,27 @@ class StopCode(IntEnum):
     MONEY_LIMIT = 0x43
     TIME_LIMIT = 0x44
     BY_HAND = 0x45
+    NO_PLUG = 0x4B
     NO_BALANCE = 0x4E
     UNPLUGGED = 0x6B
     BALANCE_USED_UP = 0x6E
     MODULE_FAULT = 0x71
     EMERGENCY = 0x72
+    POWER_LOST = 0x83
 
 
 @dataclass(frozen=True, slots=True)
 class Vehicle:
-    """What hangs at the connector. `vin` None means that the pile cannot read it; power and battery in kW and kWh."""
+    """What hangs at the connector. `vin` None means that the pile cannot read it; power and battery in kW and kWh.
+
+    `curve`: from which SOC on it takes how many percent of the power; ascending, the first one from 0 on.
+    """
 
     vin: str | None = None
     soc: int = 30
     battery_kwh: Decimal = Decimal(60)
     power_kw: Decimal = Decimal(60)
+    curve: Curve = TAPER
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,13 +227,13 @@ class Charge:
         return -(-int(self.vehicle.battery_kwh.scaleb(4)) * (soc - self.vehicle.soc) // 100)
 
     def _taper_units(self) -> list[int]:
-        return [self._units_at_soc(soc) for soc, _ in TAPER] if self.follows_battery else []
+        return [self._units_at_soc(soc) for soc, _ in self.vehicle.curve] if self.follows_battery else []
 
     def _power(self) -> int:
         if not self.follows_battery:
             return self.watts
         total = sum(self._counted)
-        percent = [percent for soc, percent in TAPER if self._units_at_soc(soc) <= total][-1]
+        percent = [percent for soc, percent in self.vehicle.curve if self._units_at_soc(soc) <= total][-1]
         return self.watts * percent // 100
 
     def _soc(self) -> int:

@@ -3,98 +3,19 @@
 Knows no frame and no socket: what it has to say goes to its `Host`, the pile.
 """
 
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from decimal import Decimal
-from enum import Enum, IntEnum
-from typing import Any, Protocol
+from typing import Any
 
-from charging_core.simulator.agenda import Agenda, Repeating, Timer
-from charging_core.simulator.charge import Charge, Limits, Reading, Stop, StopCode, Vehicle
-from charging_core.simulator.device import DeviceClock
+from charging_core.simulator.agenda import Timer
+from charging_core.simulator.charge import Charge, Reading, Stop, StopCode, Vehicle
 from charging_core.simulator.errors import ActionError
-from charging_core.simulator.faults import Faults
-from charging_core.simulator.messages import Condition, Fields, StartOrder, TradeRecord, sample_fields
-from charging_core.simulator.settings import PileSettings
+from charging_core.simulator.host import Host, Phase, StartReason, StopReason
+from charging_core.simulator.messages import NO_CARD, Condition, StartOrder
+from charging_core.simulator.reporting import Reporter
+from charging_core.simulator.running import Running
 from charging_core.simulator.tariff import RateModel
-
-
-class Phase(Enum):
-    """Where a connector stands."""
-
-    FREE = "free"
-    WAITING_FOR_PLUG = "waiting_for_plug"
-    STARTING = "starting"
-    CHARGING = "charging"
-
-
-class StartReason(IntEnum):
-    """失败原因 in 0x33."""
-
-    NONE = 0
-    WRONG_CODE = 1
-    BUSY = 2
-    FAULT = 3
-    NOT_PLUGGED = 5
-
-
-class StopReason(IntEnum):
-    """失败原因 in 0x35."""
-
-    NONE = 0
-    WRONG_CODE = 1
-    NOT_CHARGING = 2
-
-
-class Host(Protocol):
-    """What a connector needs of its pile."""
-
-    settings: PileSettings
-    agenda: Agenda
-    device: DeviceClock
-
-    @property
-    def faults(self) -> Faults:
-        """The switches of now."""
-        ...
-
-    @property
-    def model(self) -> RateModel | None:
-        """The billing model for charges that start now; None forbids charging."""
-        ...
-
-    def report(self, sample: Fields, *, charging: bool) -> None:
-        """Send a 0x13, or keep it if the link is away and a charge is running."""
-        ...
-
-    def answer_start(self, order: StartOrder, reason: StartReason) -> None:
-        """Send a 0x33 (again)."""
-        ...
-
-    def charge_began(self, connector: "Connector") -> None:
-        """A charge is running now."""
-        ...
-
-    def charge_ended(self, connector: "Connector", record: TradeRecord) -> None:
-        """Keep the record until it is confirmed."""
-        ...
-
-
-@dataclass(slots=True)
-class _Running:
-    """An accepted order on its way: `offset` is the pile clock's of that moment.
-
-    Once current flows there are `charge` and `forecast`, its end if nobody interferes.
-    """
-
-    order: StartOrder
-    model: RateModel
-    vehicle: Vehicle
-    offset: timedelta
-    glitches_left: int
-    charge: Charge | None = None
-    forecast: Stop | None = None
-    timer: Timer | None = field(default=None, repr=False)
 
 
 class Connector:
@@ -104,13 +25,14 @@ class Connector:
         self.number = number
         self.vehicle: Vehicle | None = None
         self.condition = Condition.NORMAL
-        self.meter_kwh = host.settings.meter_kwh
+        self.meter_kwh = self.meter_began_kwh = host.settings.meter_kwh
         self._host = host
         self._waiting: StartOrder | None = None
         self._wait_timer: Timer | None = None
-        self._running: _Running | None = None
-        self._sampler: Repeating | None = None
-        self._last_trade_number: str | None = None
+        self._running: Running | None = None
+        self.last_trade_number: str | None = None
+        """Of the charge that ended last."""
+        self._reporter = Reporter(self, host)
 
     # --- what can be done at the pile ---------------------------------------------------------------------------
 
@@ -154,7 +76,7 @@ class Connector:
             return StartReason.NONE
         if self._waiting is not None and self._waiting.trade_number == order.trade_number:
             return StartReason.NOT_PLUGGED
-        if order.trade_number == self._last_trade_number:
+        if order.trade_number == self.last_trade_number:
             # a late repeat of an order that was carried out already: one number never names two charges
             return StartReason.BUSY
         reason = self._refusal()
@@ -163,6 +85,38 @@ class Connector:
         elif reason is StartReason.NOT_PLUGGED:
             self._wait_for_plug(order)
         return reason
+
+    def begin_accepted(self, order: StartOrder) -> None:
+        """0x32 said yes: start. What cannot start any more by now ends with a record without energy, as every accepted start."""
+        reason = self._refusal()
+        if reason is StartReason.NONE:
+            self._begin(order)
+        elif self._running is None and self._host.model is not None:
+            running = self._new_running(order, self._host.model, self.vehicle or Vehicle())
+            code = StopCode.NO_PLUG if reason is StartReason.NOT_PLUGGED else StopCode.MODULE_FAULT
+            self._finish(running, Stop(self._host.device.now(), code))
+
+    def new_balance(self, balance: Decimal) -> None:
+        """0x42: the payer of the running charge has another balance now."""
+        running = self._running
+        if running is not None:
+            self._reconsider(running, lambda: running.new_balance(balance))
+
+    def power_changed(self) -> None:
+        """0x52 allows more or less power than before."""
+        running = self._running
+        if running is None or running.charge is None:
+            return
+        charge, watts = running.charge, running.watts(self._host.settings, self._host.equipment.max_power_percent)
+        self._reconsider(running, lambda: setattr(charge, "watts", watts))
+
+    def ignores_stop(self) -> bool:
+        """Whether the pile is told not to notice this 0x36; counts it."""
+        running = self._running
+        if running is None or not running.stops_to_ignore:
+            return False
+        running.stops_to_ignore -= 1
+        return True
 
     def request_stop(self) -> StopReason:
         """0x36: NONE if there is a charge to end (the caller answers, then calls `end_charge`)."""
@@ -178,7 +132,7 @@ class Connector:
         if running is None:
             return False
         now = self._host.agenda.clock.now() + running.offset
-        self._finish(running, (running.charge or self._new_charge(running, now)).end(now, code))
+        self._finish(running, (running.charge or self._charge_of(running, now)).end(now, code))
         return True
 
     # --- what it shows ------------------------------------------------------------------------------------------
@@ -195,17 +149,48 @@ class Connector:
         """Of the charge that starts or runs."""
         return None if self._running is None else self._running.order.trade_number
 
+    @property
+    def ready(self) -> bool:
+        """Whether a start would be carried out now."""
+        return self._refusal() is StartReason.NONE
+
+    @property
+    def vin(self) -> str | None:
+        """Of the vehicle that is plugged in, if the pile can read it."""
+        return None if self.vehicle is None else self.vehicle.vin
+
+    def charges_for(self, card: str) -> bool:
+        """Whether the charge that starts or runs is paid with this card, or is bound to it."""
+        return self._running is not None and self._running.order.physical_card == card != NO_CARD
+
     def start_sampling(self) -> None:
         """Begin the periodic 0x13."""
-        self._sampler = self._host.agenda.every(self._sample_period(), self._periodic_report)
+        self._reporter.start()
 
     def report(self) -> None:
         """Say now how it stands (change, login, 0x12)."""
-        self._report(glitch=False)
+        self._reporter.report()
+
+    def shown(self) -> tuple[StartOrder, Reading, int] | None:
+        """Order, reading and minutes to go of a running charge."""
+        running = self._running
+        if running is None or running.charge is None:
+            return None
+        now = self._host.agenda.clock.now() + running.offset
+        running.charge.advance(now)
+        return running.order, running.charge.reading(), running.minutes_left(now)
+
+    def glitches(self) -> bool:
+        """Whether the next periodic sample has to show "idle" in the middle of a charge; counts it."""
+        running = self._running
+        if running is None or running.charge is None or not running.glitches_left:
+            return False
+        running.glitches_left -= 1
+        return True
 
     def state(self) -> dict[str, Any]:
         """For people: energy and money as decimal text."""
-        shown = self._shown()
+        shown = self.shown()
         reading = None if shown is None else shown[1]
         return {
             "connector": self.number,
@@ -223,7 +208,8 @@ class Connector:
     # --- inside -------------------------------------------------------------------------------------------------
 
     def _refusal(self) -> StartReason:
-        if self.condition is not Condition.NORMAL or self._host.model is None:
+        out_of_service = self._host.equipment.out_of_service
+        if self.condition is not Condition.NORMAL or self._host.model is None or out_of_service:
             return StartReason.FAULT
         if self._running is not None:
             return StartReason.BUSY
@@ -245,90 +231,66 @@ class Connector:
         model, vehicle = self._host.model, self.vehicle
         if model is None or vehicle is None:
             raise ActionError(f"connector {self.number} cannot start")
-        glitches = self._host.faults.idle_glitch
-        running = self._running = _Running(order, model, vehicle, self._host.device.offset, glitches)
+        self._host.charge_begins(self)
+        running = self._running = self._new_running(order, model, vehicle)
         handshake = timedelta(seconds=self._host.settings.periods.start_s)
-        running.timer = self._host.agenda.after(handshake, lambda: self._current_flows(running))
+        faults = self._host.faults
+        if faults.start_failure is not None:
+            failure = faults.start_failure
+            running.timer = self._host.agenda.after(handshake, lambda: self._end_if_running(running, failure))
+        elif not faults.never_charges:
+            running.timer = self._host.agenda.after(handshake, lambda: self._current_flows(running))
 
-    def _new_charge(self, running: _Running, started_at: datetime) -> Charge:
-        settings, vehicle = self._host.settings, running.vehicle
-        return Charge(
-            started_at=started_at,
-            model=running.model,
-            vehicle=vehicle,
-            limits=Limits(running.order.balance_yuan, **settings.limits.model_dump()),
-            watts=int(min(settings.power_kw, vehicle.power_kw).scaleb(3)),
-            follows_battery=settings.type == "dc",
-        )
+    def _new_running(self, order: StartOrder, model: RateModel, vehicle: Vehicle) -> Running:
+        faults, offset = self._host.faults, self._host.device.offset
+        return Running(order, model, vehicle, offset, faults.idle_glitch, faults.ignored_stops)
 
-    def _current_flows(self, running: _Running) -> None:
-        started_at = self._host.agenda.clock.now() + running.offset
-        charge = running.charge = self._new_charge(running, started_at)
+    def _charge_of(self, running: Running, started_at: datetime) -> Charge:
+        return running.new_charge(self._host.settings, self._host.equipment.max_power_percent, started_at)
+
+    def _current_flows(self, running: Running) -> None:
+        host = self._host
+        running.charge = self._charge_of(running, host.agenda.clock.now() + running.offset)
+        self._foresee(running, running.charge)
+        self._reporter.begun(running)
+        host.charge_began(self)
+        if host.faults.ends_after is not None:
+            code = host.faults.end_code
+            host.agenda.after(timedelta(seconds=host.faults.ends_after), lambda: self._end_if_running(running, code))
+
+    def _foresee(self, running: Running, charge: Charge) -> None:
+        """Plan the end that the charge will reach by itself."""
+        if running.timer is not None:
+            running.timer.cancel()
         forecast = running.forecast = charge.forecast()
         if forecast is not None:
             ends = forecast.at - running.offset
             running.timer = self._host.agenda.at(
                 ends, lambda: self._finish(running, charge.end(forecast.at, forecast.code))
             )
-        self._restart_sampling()
-        self.report()
-        self._host.charge_began(self)
 
-    def _finish(self, running: _Running, stop: Stop) -> None:
-        charge = running.charge or self._new_charge(running, stop.at)
+    def _reconsider(self, running: Running, change: Callable[[], None]) -> None:
+        """Something changes in the middle of a charge: what was counted stays, what comes is foreseen anew."""
+        charge = running.charge
+        if charge is not None:
+            charge.advance(self._host.agenda.clock.now() + running.offset)
+        change()
+        if charge is not None and charge.stop is None:
+            self._foresee(running, charge)
+
+    def _end_if_running(self, running: Running, code: int) -> None:
+        if self._running is running:
+            self.end_charge(code)
+
+    def _finish(self, running: Running, stop: Stop) -> None:
+        charge = running.charge or self._charge_of(running, stop.at)
         if running.timer is not None:
             running.timer.cancel()
         reading = charge.reading()
-        record = TradeRecord(
-            order=running.order,
-            started_at=charge.started_at,
-            ended_at=stop.at,
-            trade_time=self._host.agenda.clock.now() + running.offset,
-            reading=reading,
-            meter_start=self.meter_kwh,
-            vin=running.vehicle.vin,
-            stop_code=stop.code,
-        )
-        self._running = None
-        self._last_trade_number = running.order.trade_number
-        self.meter_kwh += reading.energy
-        self._restart_sampling()
-        self.report()
-        self._host.charge_ended(self, record)
-
-    def _sample_period(self) -> timedelta:
-        periods = self._host.settings.periods
-        charging = self.phase is Phase.CHARGING
-        return timedelta(seconds=periods.charging_sample_s if charging else periods.idle_sample_s)
-
-    def _restart_sampling(self) -> None:
-        if self._sampler is not None:
-            self._sampler.restart(self._sample_period())
-
-    def _periodic_report(self) -> None:
-        running = self._running
-        glitch = running is not None and running.charge is not None and running.glitches_left > 0
-        if running is not None and glitch:
-            running.glitches_left -= 1
-        self._report(glitch=glitch)
-
-    def _report(self, *, glitch: bool) -> None:
-        fields = sample_fields(
-            self._host.settings,
-            self.number,
-            condition=self.condition,
-            vehicle=self.vehicle,
-            charging=None if glitch else self._shown(),
-        )
-        self._host.report(fields, charging=self.phase is Phase.CHARGING)
-
-    def _shown(self) -> tuple[StartOrder, Reading, int] | None:
-        """Order, reading and minutes to go of a running charge."""
-        running = self._running
-        if running is None or running.charge is None:
-            return None
         now = self._host.agenda.clock.now() + running.offset
-        running.charge.advance(now)
-        ends = running.forecast
-        minutes_left = 0 if ends is None else max(0, (ends.at - now) // timedelta(minutes=1))
-        return running.order, running.charge.reading(), minutes_left
+        record = running.record(charge, reading, stop, self.meter_kwh, now)
+        self._running = None
+        self.last_trade_number = running.order.trade_number
+        self.meter_kwh += reading.energy
+        self._reporter.ended(running, reading, stop.code)
+        self._host.charge_ended(self, record)

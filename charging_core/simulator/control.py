@@ -5,6 +5,11 @@
     POST /piles/CODE/unplug         {"connector": 1}
     POST /piles/CODE/stop           {"connector": 1}
     POST /piles/CODE/condition      {"connector": 1, "condition": "normal" | "emergency" | "module_fault"}
+    POST /piles/CODE/card           {"connector": 1, "card": "00000000E14C0A54", "password": ...}   starts a charge, or ends its own
+    POST /piles/CODE/vin            {"connector": 1}
+    POST /piles/CODE/parallel       {"connectors": [1, 2], "card": "00000000E14C0A54"}
+    POST /piles/CODE/power          {"seconds": 60}   the mains fail for so long
+    POST /piles/CODE/link           {"seconds": 60}   the network is away for so long
     POST /piles/CODE/faults         {"late_record": 60, ...}   the named switches are set, the others stay
 
 Every POST answers with the pile's new state. 400: not understood, 404: no such pile or path, 409: impossible now.
@@ -22,7 +27,7 @@ from typing import Any
 from charging_core.simulator.errors import ActionError, ConfigError
 from charging_core.simulator.messages import Condition
 from charging_core.simulator.pile import SimulatedPile
-from charging_core.simulator.settings import PlugRequest, validated
+from charging_core.simulator.settings import CardRequest, Outage, ParallelRequest, PlugRequest, validated
 
 _HOST = "127.0.0.1"
 # a request is a handful of fields; anything longer is not one
@@ -56,6 +61,28 @@ def _set_condition(pile: SimulatedPile, body: Body) -> None:
     pile.set_condition(_connector_of(body), Condition[name])
 
 
+def _present_card(pile: SimulatedPile, body: Body) -> None:
+    request = validated(CardRequest, body)
+    pile.present_card(request.connector, request.card, request.password)
+
+
+def _present_vin(pile: SimulatedPile, body: Body) -> None:
+    pile.present_vin(_connector_of(body))
+
+
+def _present_parallel(pile: SimulatedPile, body: Body) -> None:
+    request = validated(ParallelRequest, body)
+    pile.present_parallel(list(request.connectors), request.card)
+
+
+def _cut_power(pile: SimulatedPile, body: Body) -> None:
+    pile.cut_power(validated(Outage, body).seconds)
+
+
+def _lose_link(pile: SimulatedPile, body: Body) -> None:
+    pile.lose_link(validated(Outage, body).seconds)
+
+
 def _change_faults(pile: SimulatedPile, body: Body) -> None:
     pile.change_faults(body)
 
@@ -65,6 +92,11 @@ _ACTIONS: Mapping[str, Callable[[SimulatedPile, Body], None]] = {
     "unplug": _unplug,
     "stop": _stop,
     "condition": _set_condition,
+    "card": _present_card,
+    "vin": _present_vin,
+    "parallel": _present_parallel,
+    "power": _cut_power,
+    "link": _lose_link,
     "faults": _change_faults,
 }
 

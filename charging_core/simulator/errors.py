@@ -3,6 +3,7 @@
 SimulatorError
 ├── FrameError     bytes that are no frame, or a value that does not fit its field
 ├── ConfigError    a configuration (file, control request) that describes no pile
+│   └── ScenarioError  a scenario file with all its problems
 └── ActionError    an action the pile cannot do now: plug twice, unknown connector
 """
 
@@ -21,3 +22,11 @@ class ConfigError(SimulatorError):
 
 class ActionError(SimulatorError):
     """Raised when somebody asks for an action that is impossible in the pile's present state."""
+
+
+class ScenarioError(ConfigError):
+    """Raised when a scenario file is not valid; `problems` are (line, text), line 0 where none can be named."""
+
+    def __init__(self, problems: list[tuple[int, str]]) -> None:
+        super().__init__("; ".join(f"line {line}: {text}" if line else text for line, text in problems))
+        self.problems = problems

@@ -147,6 +147,21 @@ class Cp56Time:
         return whole + timedelta(milliseconds=millis) if millis < 60_000 and not raw[2] & 0x80 else None
 
 
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """Everything that is left of the body, as raw bytes: lists of entries, a text with its own length. Only as the last field."""
+
+    size: int = 0
+
+    def encode(self, value: bytes) -> bytes:
+        """The bytes themselves."""
+        return value
+
+    def decode(self, raw: bytes) -> bytes:
+        """The bytes themselves."""
+        return raw
+
+
 def encode_body(layout: Layout, values: Mapping[str, Any]) -> bytes:
     """Body bytes; `values` must name every field of the layout and nothing else."""
     if values.keys() != layout.keys():
@@ -160,6 +175,6 @@ def decode_body(layout: Layout, body: bytes) -> dict[str, Any]:
         raise FrameError(f"body of {len(body)} bytes is too short")
     values, at = {}, 0
     for name, coder in layout.items():
-        values[name] = coder.decode(body[at : at + coder.size])
+        values[name] = coder.decode(body[at:] if isinstance(coder, Rest) else body[at : at + coder.size])
         at += coder.size
     return values

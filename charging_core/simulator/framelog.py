@@ -2,9 +2,17 @@
 
 import json
 from pathlib import Path
-from typing import TextIO
+from typing import Protocol, TextIO
 
 from charging_core.clock import Clock, to_china
+
+
+class FrameKeeper(Protocol):
+    """Whoever wants to see every frame of a pile."""
+
+    def write(self, pile_code: str, direction: str, raw: bytes) -> None:
+        """One whole frame, "up" or "down"."""
+        ...
 
 
 class FrameLog:

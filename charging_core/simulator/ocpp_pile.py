@@ -5,7 +5,7 @@ It knows no money and no tariff; its meter counts whole Wh. Times are the pile's
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -16,7 +16,8 @@ from websockets.exceptions import InvalidHandshake, WebSocketException
 from charging_core.clock import Clock
 from charging_core.simulator.charge import Vehicle
 from charging_core.simulator.errors import ActionError
-from charging_core.simulator.ocpp_link import NOTHING, NoAnswer, OcppLink, Payload
+from charging_core.simulator.ocpp_answers import OcppAnswers
+from charging_core.simulator.ocpp_link import NoAnswer, OcppLink, Payload
 from charging_core.simulator.ocpp_parts import WH_PER_KWH, OcppCharge, OcppConnector, OcppFaults, OcppSettings
 
 _TICK_S = 0.02
@@ -46,7 +47,7 @@ class OcppPile:
         """Why the platform let this pile not in, as it was told last."""
         self.silent = False
         """Answers nothing that the platform asks."""
-        self._clock = clock
+        self.clock = clock
         self._link: OcppLink | None = None
         self._booted = asyncio.Event()
         self._queue: deque[_Queued] = deque()
@@ -60,7 +61,7 @@ class OcppPile:
     def start(self, url: str) -> None:
         """Connect to `url` (the identity is put behind it), and go on connecting."""
         own = self.settings
-        self._link = OcppLink(url, own.identity, own.password, self._asked, own.real_answer_s)
+        self._link = OcppLink(url, own.identity, own.password, OcppAnswers(self), own.real_answer_s)
         self._tasks = [asyncio.ensure_future(work()) for work in (self._connect, self._tell_queue, self._tick)]
 
     async def wait_booted(self) -> None:
@@ -147,52 +148,28 @@ class OcppPile:
         if connector.vehicle is not None:
             raise ActionError("已插枪 / plugged already")
         connector.vehicle = vehicle
-        self._show(connector, "Preparing")
+        self.show(connector, "Preparing")
         if connector.wanted is not None:
-            self._spawn(self._begin_asked(connector))
+            self.spawn(self.begin_asked(connector))
 
     def unplug(self, number: int) -> None:
         """The plug is pulled; a charge ends by it."""
         connector = self.connector(number)
-        self._end(connector, "EVDisconnected")
+        self.end(connector, "EVDisconnected")
         connector.vehicle = None
-        self._show(connector, "Available")
+        self.show(connector, "Available")
 
     def press_stop(self, number: int) -> None:
         """The driver ends the charge at the pile."""
-        self._end(self.connector(number), "Local")
+        self.end(self.connector(number), "Local")
 
     def present_card(self, number: int, tag: str) -> None:
         """A driver starts by card, off-line authorisation allowed: the pile begins and tells afterwards."""
         self._begin(self.connector(number), tag)
 
-    # -- what the platform asks
+    # -- for what the platform asks
 
-    def _asked(self, action: str, payload: Payload) -> Payload | None:
-        if self.silent:
-            return NOTHING
-        answers: Mapping[str, Callable[[Payload], Payload]] = {
-            "RemoteStartTransaction": self._remote_start,
-            "RemoteStopTransaction": self._remote_stop,
-            "ChangeConfiguration": self._change_configuration,
-            "GetConfiguration": self._get_configuration,
-            "ChangeAvailability": self._change_availability,
-            "Reset": self._reset,
-            "UnlockConnector": self._unlock,
-            "TriggerMessage": self._trigger,
-        }
-        return answers[action](payload) if action in answers else None
-
-    def _remote_start(self, payload: Payload) -> Payload:
-        connector = self.connector(int(payload["connectorId"]))
-        if connector.charge is not None or self.out_of_service:
-            return {"status": "Rejected"}
-        connector.wanted = (str(payload["idTag"]), self._clock.now() + timedelta(seconds=self.settings.plug_wait_s))
-        if connector.vehicle is not None:
-            self._spawn(self._begin_asked(connector))
-        return {"status": "Accepted"}
-
-    async def _begin_asked(self, connector: OcppConnector) -> None:
+    async def begin_asked(self, connector: OcppConnector) -> None:
         """After the answer to the remote start, and after asking about the tag where this pile does that."""
         if connector.wanted is None:
             return
@@ -204,68 +181,12 @@ class OcppPile:
                 return
         self._begin(connector, tag)
 
-    def _remote_stop(self, payload: Payload) -> Payload:
+    async def restart(self, reason: str) -> None:
+        """Every charge ends, and the pile comes back."""
         for connector in self.connectors:
-            if connector.charge is not None and connector.charge.id == payload["transactionId"]:
-                self._end(connector, "Remote")
-                return {"status": "Accepted"}
-        return {"status": "Rejected"}
-
-    def _change_configuration(self, payload: Payload) -> Payload:
-        if payload["key"] == "NumberOfConnectors":
-            return {"status": "Rejected"}
-        self.configuration[payload["key"]] = payload["value"]
-        return {"status": "Accepted"}
-
-    def _get_configuration(self, payload: Payload) -> Payload:
-        wanted = payload.get("key") or list(self.configuration)
-        known = [key for key in wanted if key in self.configuration]
-        listed = [
-            {"key": key, "readonly": key == "NumberOfConnectors", "value": self.configuration[key]} for key in known
-        ]
-        return {"configurationKey": listed, "unknownKey": [key for key in wanted if key not in known]}
-
-    def _change_availability(self, payload: Payload) -> Payload:
-        self.out_of_service = payload["type"] == "Inoperative"
-        for connector in self.connectors:
-            if connector.charge is None:
-                idle = "Available" if connector.vehicle is None else "Preparing"
-                self._show(connector, "Unavailable" if self.out_of_service else idle)
-        busy = any(connector.charge is not None for connector in self.connectors)
-        return {"status": "Scheduled" if busy else "Accepted"}
-
-    def _reset(self, payload: Payload) -> Payload:
-        self.resets.append(str(payload["type"]))
-        self._spawn(self._restart(f"{payload['type']}Reset"))
-        return {"status": "Accepted"}
-
-    async def _restart(self, reason: str) -> None:
-        for connector in self.connectors:
-            self._end(connector, reason)
+            self.end(connector, reason)
         await asyncio.sleep(_TICK_S)
         await self.link.drop()
-
-    def _unlock(self, payload: Payload) -> Payload:
-        connector = self.connector(int(payload["connectorId"]))
-        self._end(connector, "UnlockCommand")
-        self.unlocked.append(connector.number)
-        return {"status": "Unlocked"}
-
-    def _trigger(self, payload: Payload) -> Payload:
-        wanted = payload["requestedMessage"]
-        number = payload.get("connectorId")
-        chosen = [c for c in self.connectors if number in (None, c.number)]
-        if wanted == "StatusNotification":
-            for connector in chosen:
-                self._show(connector, connector.status)
-        elif wanted == "Heartbeat":
-            self._spawn(self._say("Heartbeat", {}))
-        elif wanted == "MeterValues":
-            for connector in chosen:
-                self._spawn(self._say("MeterValues", self._metered(connector, self._clock.now())))
-        else:
-            return {"status": "NotImplemented"}
-        return {"status": "Accepted"}
 
     # -- charging
 
@@ -274,7 +195,7 @@ class OcppPile:
         if vehicle is None or connector.charge is not None:
             raise ActionError("未插枪或正在充电 / not plugged, or charging already")
         connector.wanted = None
-        now = self._clock.now().replace(microsecond=0)
+        now = self.clock.now().replace(microsecond=0)
         wh = vehicle.battery_kwh * WH_PER_KWH * (100 - vehicle.soc) / 100
         power = min(vehicle.power_kw, self.settings.power_kw)
         charge = connector.charge = OcppCharge(tag, now, connector.meter_wh, power, wh, now)
@@ -289,32 +210,33 @@ class OcppPile:
             charge.id = -1 if self.faults.forget_transaction_id else int(answer["transactionId"])
             stop_it = self.configuration.get("StopTransactionOnInvalidId") == "true"
             if answer["idTagInfo"]["status"] != "Accepted" and stop_it and connector.charge is charge:
-                self._end(connector, "DeAuthorized")
+                self.end(connector, "DeAuthorized")
 
         self._put("StartTransaction", lambda: payload, numbered)
-        self._show(connector, "Charging")
+        self.show(connector, "Charging")
 
-    def _end(self, connector: OcppConnector, reason: str, at: datetime | None = None) -> None:
+    def end(self, connector: OcppConnector, reason: str, at: datetime | None = None) -> None:
+        """End its charge, if one runs; `at` when that is known to have been earlier."""
         charge = connector.charge
         if charge is None:
             return
-        now = (at or self._clock.now()).replace(microsecond=0)
+        now = (at or self.clock.now()).replace(microsecond=0)
         connector.charge, connector.meter_wh = None, charge.register_at(now)
         payload = {"idTag": charge.tag, "meterStop": connector.meter_wh, "timestamp": _time(now), "reason": reason}
         for _ in range(1 + self.faults.copies_of_stop):
             self._put("StopTransaction", lambda: {"transactionId": _or_none(charge.id), **payload})
-        self._show(connector, "Finishing")
+        self.show(connector, "Finishing")
 
     async def _tick(self) -> None:
         while True:
             await asyncio.sleep(_TICK_S)
             for connector in self.connectors:
-                self._look(connector, self._clock.now())
+                self._look(connector, self.clock.now())
 
     def _look(self, connector: OcppConnector, now: datetime) -> None:
         if connector.wanted is not None and connector.charge is None and now > connector.wanted[1]:
             connector.wanted = None
-            self._show(connector, "Available" if connector.vehicle is None else "Preparing")
+            self.show(connector, "Available" if connector.vehicle is None else "Preparing")
         charge = connector.charge
         while charge is not None and connector.charge is charge:
             due = charge.sampled_at + timedelta(seconds=self.settings.sample_s)
@@ -324,11 +246,12 @@ class OcppPile:
             if self.faults.meter_reset:
                 self.faults.meter_reset = False
                 charge.lost_wh = charge.register_at(due)
-            self._put("MeterValues", _same(self._metered(connector, due)))
+            self._put("MeterValues", _same(self.metered(connector, due)))
             if charge.wh_at(due) >= charge.battery_wh:
-                self._end(connector, "Local", due)
+                self.end(connector, "Local", due)
 
-    def _metered(self, connector: OcppConnector, at: datetime) -> dict[str, Any]:
+    def metered(self, connector: OcppConnector, at: datetime) -> dict[str, Any]:
+        """MeterValues of this instant."""
         charge = connector.charge
         register = connector.meter_wh if charge is None else charge.register_at(at)
         in_unit = Decimal(register) / (WH_PER_KWH if self.settings.energy_unit == "kWh" else 1)
@@ -348,15 +271,17 @@ class OcppPile:
 
     # -- telling
 
-    def _show(self, connector: OcppConnector, status: str) -> None:
+    def show(self, connector: OcppConnector, status: str) -> None:
+        """Its status changes, and is told."""
         connector.status = status
-        self._spawn(self._say("StatusNotification", self._status(connector)))
+        self.spawn(self.say("StatusNotification", self._status(connector)))
 
     def _status(self, connector: OcppConnector) -> Payload:
         told = {"connectorId": connector.number, "errorCode": "NoError", "status": connector.status}
-        return {**told, "timestamp": _time(self._clock.now())}
+        return {**told, "timestamp": _time(self.clock.now())}
 
-    def _spawn(self, work: Any) -> None:
+    def spawn(self, work: Any) -> None:
+        """Do it beside; its failure is an error of the simulator unless the platform did not answer."""
         task = asyncio.ensure_future(work)
         self._told.add(task)
         task.add_done_callback(self._said)
@@ -366,7 +291,7 @@ class OcppPile:
         if not task.cancelled() and not isinstance(task.exception(), NoAnswer | None):
             task.result()  # an error of the simulator's own: to the loop's handler
 
-    async def _say(self, action: str, payload: Payload) -> None:
+    async def say(self, action: str, payload: Payload) -> None:
         """What is worth telling now only; lost without a link."""
         if self._booted.is_set():
             await self.link.call(action, _numbered(payload))

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from charging_core.simulator.agenda import Agenda, Timer
-from charging_core.simulator.messages import Fields
+from charging_core.simulator.messages import Fields, with_other_amounts
 from charging_core.simulator.settings import Periods
 
 # resends after an unanswered first sending; then one last attempt (ykc.md 0x3B, sending rule)
@@ -20,7 +20,10 @@ class _Pending:
     fields: Fields
     copies: int
     held: bool
+    changes: bool = False
+    deaf: int = 0
     sent: int = 0
+    ever_sent: bool = False
     timer: Timer | None = field(default=None, repr=False)
 
     def cancel(self) -> None:
@@ -44,9 +47,14 @@ class RecordBook:
         """Trade numbers that wait for 0x40, oldest first."""
         return tuple(self._pending)
 
-    def file(self, fields: Fields, *, delay: timedelta, copies: int) -> None:
-        """Keep a record; it goes out after `delay`, the first time together with `copies` more of itself."""
-        record = _Pending(fields, copies, held=delay > timedelta(0))
+    def file(
+        self, fields: Fields, *, delay: timedelta, copies: int, changes: bool = False, ignored_confirmations: int = 0
+    ) -> None:
+        """Keep a record; it goes out after `delay`, the first time together with `copies` more of itself.
+
+        `changes`: whatever follows its first sending carries other amounts. So many confirmations are not noticed.
+        """
+        record = _Pending(fields, copies, held=delay > timedelta(0), changes=changes, deaf=ignored_confirmations)
         self._pending[fields["trade_number"]] = record
         if record.held:
             self._agenda.after(delay, lambda: self._release(record))
@@ -57,9 +65,20 @@ class RecordBook:
         """0x40: result 0 deletes the record; anything else, or an unknown number, changes nothing."""
         if result != _RECEIVED or trade_number not in self._pending:
             return False
+        record = self._pending[trade_number]
+        if record.deaf:
+            record.deaf -= 1
+            return True
         self._pending.pop(trade_number).cancel()
         self.confirmed_count += 1
         return True
+
+    def drop(self, connector: int) -> int:
+        """Forget the unconfirmed records of a connector; how many there were."""
+        doomed = [number for number, record in self._pending.items() if record.fields["connector"] == connector]
+        for number in doomed:
+            self._pending.pop(number).cancel()
+        return len(doomed)
 
     def link_up(self) -> None:
         """After a login everything unconfirmed is sent again, with a fresh round of resends."""
@@ -75,7 +94,8 @@ class RecordBook:
 
     def _release(self, record: _Pending) -> None:
         record.held = False
-        self._send_round(record)
+        if self._pending.get(record.fields["trade_number"]) is record:
+            self._send_round(record)
 
     def _send_round(self, record: _Pending) -> None:
         record.cancel()
@@ -85,7 +105,9 @@ class RecordBook:
 
     def _send(self, record: _Pending) -> None:
         for _ in range(1 + record.copies):
-            self._transmit(record.fields)
+            again = record.changes and record.ever_sent
+            record.ever_sent = True
+            self._transmit(with_other_amounts(record.fields) if again else record.fields)
         record.copies = 0
         record.sent += 1
         if record.sent <= _RESENDS + 1:

@@ -27,6 +27,7 @@ Model = TypeVar("Model", bound=BaseModel)
 _STRICT = ConfigDict(extra="forbid", frozen=True)
 
 PositiveSeconds = Annotated[float, Field(gt=0, le=86_400)]
+CardNumber = Annotated[str, Field(pattern=r"^[0-9A-F]{16}$")]
 Vin = Annotated[str, Field(pattern=r"^[0-9A-Z]{17}$")]
 
 
@@ -34,7 +35,8 @@ class Periods(BaseModel):
     """Timers of the pile. `*_s` count on the pile's clock, `real_*_s` are real seconds (sockets).
 
     Defaults are the ones of ykc.md sections 6 and 9. `real_answer_floor_s`: on a fast clock a period that waits for an
-    answer still lasts at least this long, because the platform answers in real time.
+    answer still lasts at least this long, because the platform answers in real time. `real_glue_s` and `real_piece_gap_s`: how long
+    a gluing firmware collects frames, and what passes between the pieces of a splitting one.
     """
 
     model_config = _STRICT
@@ -47,11 +49,16 @@ class Periods(BaseModel):
     record_retry_s: PositiveSeconds = 30
     record_last_retry_s: PositiveSeconds = 300
     plug_wait_s: PositiveSeconds = 60
+    lock_report_s: PositiveSeconds = 300
+    restart_s: PositiveSeconds = 20
+    update_s: PositiveSeconds = 60
     start_s: Annotated[float, Field(ge=0, le=60)] = 3
     real_reconnect_s: tuple[PositiveSeconds, PositiveSeconds] = (3, 5)
     real_connect_timeout_s: PositiveSeconds = 10
     real_link_timeout_s: PositiveSeconds = 30
     real_answer_floor_s: Annotated[float, Field(ge=0, le=60)] = 3
+    real_glue_s: PositiveSeconds = 0.05
+    real_piece_gap_s: PositiveSeconds = 0.02
 
 
 class PlugRequest(BaseModel):
@@ -68,6 +75,33 @@ class PlugRequest(BaseModel):
     def vehicle(self) -> Vehicle:
         """The vehicle it describes."""
         return Vehicle(vin=self.vin, soc=self.soc, battery_kwh=self.battery_kwh, power_kw=self.power_kw)
+
+
+class CardRequest(BaseModel):
+    """A card that is held to the reader for a connector, with what is typed in if it needs that."""
+
+    model_config = _STRICT
+
+    connector: Annotated[int, Field(ge=1, le=99)] = 1
+    card: CardNumber
+    password: Annotated[str, Field(min_length=1, max_length=32)] | None = None
+
+
+class ParallelRequest(BaseModel):
+    """One card for several connectors; the first one leads."""
+
+    model_config = _STRICT
+
+    connectors: Annotated[tuple[int, ...], Field(min_length=2)] = (1, 2)
+    card: CardNumber
+
+
+class Outage(BaseModel):
+    """How long something is away, in seconds of the pile's clock."""
+
+    model_config = _STRICT
+
+    seconds: PositiveSeconds
 
 
 class AutoPlug(PlugRequest):
@@ -103,6 +137,11 @@ class PileSettings(BaseModel):
     limits: DriverLimits = DriverLimits()
     periods: Periods = Periods()
     faults: Faults = Faults()
+    battery_frames: bool = True
+    """Whether a DC pile passes on the dialogue with the battery (0x15…0x25)."""
+    ground_locks: bool = False
+    cards: dict[CardNumber, CardNumber] = {}
+    """Off-line cards the pile holds from the beginning: physical to logical number."""
     auto_plug: tuple[AutoPlug, ...] = ()
 
     @model_validator(mode="after")

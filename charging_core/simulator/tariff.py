@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 from charging_core.simulator.errors import FrameError
-from charging_core.simulator.wire import RATE_COUNT
+from charging_core.simulator.layouts import RATE_COUNT
 
 NO_MODEL_NUMBER = "0000"
 SLOT_US = 30 * 60 * 1_000_000

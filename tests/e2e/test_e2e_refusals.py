@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 
 from charging_core.clock import to_china
+from charging_core.simulator.layouts import FrameType
 from charging_core.simulator.messages import login_fields
 from charging_core.simulator.settings import PileSettings
-from charging_core.simulator.wire import Frame, FrameReader, FrameType, build, decode, encode
+from charging_core.simulator.wire import Frame, FrameReader, build, decode, encode
 from partners.fake.wire import seal_request, signature_matches
 from tests.e2e.operator_file import MAX_SKEW_S, PARTNER
 from tests.e2e.programs import HOST, post

@@ -102,7 +102,9 @@ class Platform:
         self.manners = Manners()
         self.got: list[Got] = []
         self.reads: list[bytes] = []
+        self.read_at: list[float] = []
         self.connections = 0
+        self.ended = 0
         self.writer: asyncio.StreamWriter | None = None
         self._server: asyncio.Server | None = None
         self._changed = asyncio.Event()
@@ -162,10 +164,12 @@ class Platform:
         try:
             while chunk := await reader.read(4096):
                 self.reads.append(chunk)
+                self.read_at.append(asyncio.get_running_loop().time())
                 buffer = self._take(buffer + chunk, number, writer)
         except ConnectionError:
             pass
         finally:
+            self.ended += 1
             writer.close()
 
     def _take(self, buffer: bytes, number: int, writer: asyncio.StreamWriter) -> bytes:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from charging_core.clock import CHINA
 from charging_core.simulator.charge import Charge, Limits, Reading, StopCode, Vehicle
 from charging_core.simulator.errors import FrameError
+from charging_core.simulator.faults import Faults
 from charging_core.simulator.messages import StartOrder, TradeRecord, record_fields
 from charging_core.simulator.settings import PileSettings
 from charging_core.simulator.tariff import RateModel
@@ -93,6 +94,15 @@ def test_dc_tapers_and_stops_when_the_battery_is_full() -> None:
     assert running.advance(at(12)) == stop
     reading = running.reading()
     assert (reading.energy, reading.soc, reading.power_kw) == (Decimal("18.0000"), 100, Decimal(0))
+
+
+def test_a_vehicle_takes_power_by_its_own_curve() -> None:
+    car = Vehicle(soc=0, battery_kwh=Decimal(60), curve=((0, 50), (10, 100)))
+    running = charge(vehicle=car)
+    running.advance(at(9, 12))
+    assert (running.reading().energy, running.reading().soc) == (Decimal("6.0000"), 10)
+    running.advance(at(9, 18))
+    assert running.reading().energy == Decimal("12.0000")
 
 
 def test_ac_knows_no_soc_and_does_not_taper() -> None:
@@ -214,7 +224,7 @@ def test_the_record_adds_up_on_the_wire(running: Charge, minutes: int, meter: De
     stop = running.end(running.started_at + timedelta(minutes=minutes), StopCode.APP)
     order = StartOrder("1" * 32, 1, running.limits.balance_yuan, "0" * 16, b"\0\0")
     record = TradeRecord(order, running.started_at, stop.at, stop.at, running.reading(), meter, None, stop.code)
-    body = encode(0x3B, record_fields(PileSettings(code="31000199000017"), record))
+    body = encode(0x3B, record_fields(PileSettings(code="31000199000017"), record, Faults()))
     values = decode(0x3B, body)
     assert values["meter_end"] - values["meter_start"] == values["total_energy"]
     for total, part in (("total_energy", "energy"), ("total_with_loss", "with_loss"), ("total_amount", "amount")):

@@ -276,7 +276,7 @@ def test_damaged_and_unknown_frames_are_counted_and_skipped(manual_clock: Manual
     async def story(stage: Scene) -> None:
         assert stage.platform.writer is not None
         stage.platform.writer.write(bytes.fromhex("680D0700003403"))
-        stage.platform.send(0x92, bytes.fromhex(PILE) + b"\1")
+        stage.platform.send(0x38, bytes.fromhex(PILE) + b"\1")
         stage.platform.send(0x34, b"\0\0")
         stage.platform.send(0x12, bytes.fromhex(PILE + "01"))
         await stage.platform.wait(0x13, 2)

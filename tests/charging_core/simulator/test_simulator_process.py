@@ -24,6 +24,7 @@ from tests.charging_core.simulator.simulator_platform import PILE, TRADE, Platfo
 
 OTHER = "31000199000018"
 VIN = "LTEST000000000017"
+CARD = "00000000E14C0A54"
 PERIODS = {"real_reconnect_s": [0.02, 0.04]}
 CONFIG = {
     "piles": [
@@ -174,6 +175,21 @@ def test_a_charge_is_stopped_through_the_control_port(manual_clock: ManualClock)
     play(manual_clock, story)
 
 
+def test_cards_and_outages_through_the_control_port(manual_clock: ManualClock) -> None:
+    async def story(site: Site) -> None:
+        for connector in (1, 2):
+            await site.post(f"/piles/{PILE}/plug", {"connector": connector, "vin": VIN})
+        await site.post(f"/piles/{PILE}/card", {"card": CARD, "password": "1234"})
+        assert (await site.platform.wait(0x31)).body[10:18].hex().upper() == CARD
+        await site.post(f"/piles/{PILE}/vin", {"connector": 2})
+        assert (await site.platform.wait(0x31, 2)).body[8] == 3
+        await site.post(f"/piles/{OTHER}/power", {"seconds": 60})
+        status, pile = await site.post(f"/piles/{PILE}/link", {"seconds": 60})
+        assert (status, pile["online"], pile["counters"]["link_losses"]) == (200, False, 1)
+
+    play(manual_clock, story)
+
+
 @pytest.mark.parametrize(
     ("path", "body", "status"),
     [
@@ -188,6 +204,11 @@ def test_a_charge_is_stopped_through_the_control_port(manual_clock: ManualClock)
         (f"/piles/{PILE}/unplug", {"connector": 9}, 409),
         (f"/piles/{PILE}/condition", {"condition": "sleepy"}, 400),
         (f"/piles/{PILE}/faults", {"late_record": -1}, 400),
+        (f"/piles/{PILE}/card", {"card": "12"}, 400),
+        (f"/piles/{PILE}/card", {"card": CARD}, 409),
+        (f"/piles/{PILE}/vin", {}, 409),
+        (f"/piles/{PILE}/parallel", {"connectors": [1], "card": CARD}, 400),
+        (f"/piles/{PILE}/power", {"seconds": 0}, 400),
     ],
 )
 def test_wrong_requests_are_answered_with_their_reason(

@@ -15,7 +15,8 @@ from charging_core.clock import CHINA
 from charging_core.simulator.crc import check_bytes, crc16
 from charging_core.simulator.errors import FrameError
 from charging_core.simulator.fields import Ascii, ConnectorNumber, Cp56Time, Digits, Fixed, Uint
-from charging_core.simulator.wire import LAYOUTS, Frame, FrameReader, FrameType, build, decode, encode, parse
+from charging_core.simulator.layouts import LAYOUTS, FrameType
+from charging_core.simulator.wire import Frame, FrameReader, build, decode, encode, parse
 
 PILE = "31000199000017"
 TRADE = "31000199000017012503140950000001"
