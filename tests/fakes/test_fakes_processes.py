@@ -51,6 +51,10 @@ def ready(process: subprocess.Popen[str]) -> str:
 Refused = Callable[..., str]
 
 
+# A fake that another test has imported is run again from its beginning, which is what is wanted here.
+_AGAIN = pytest.mark.filterwarnings("ignore:.*found in sys.modules:RuntimeWarning")
+
+
 @pytest.fixture
 def refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Refused:
     """`refused(module, config, *options)`: the program ends with 2 before it serves; what it said. Run in this process."""
@@ -102,6 +106,7 @@ def test_a_fake_ends_when_its_parent_is_gone(module: str, config: Path) -> None:
         assert process.wait(LINE_WITHIN_S) == 0
 
 
+@_AGAIN
 @pytest.mark.parametrize("options", [("--fault", "earthquake"), ("--fault", "hang=long")])
 def test_an_unknown_fault_is_refused_at_the_start(
     module: str, config: Path, options: tuple[str, str], refused: Refused
@@ -111,6 +116,7 @@ def test_an_unknown_fault_is_refused_at_the_start(
     assert "Traceback" not in said
 
 
+@_AGAIN
 def test_a_wrong_configuration_is_refused_with_the_member(tmp_path: Path, refused: Refused) -> None:
     path = tmp_path / "fake.yaml"
     path.write_text("operator_id: MA00OTHER\nhub_operator_id: short\nkeyz: {}\n")
