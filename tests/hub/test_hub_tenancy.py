@@ -278,8 +278,9 @@ def _order(session: HubSession, hub: Container) -> ChargeOrder:
     request = StartRequest(
         connector_code=CONNECTOR, origin=Origin.APP, link_id="app:demo", start_charge_seq=new_id(), plate="浙A12345"
     )
-    order = start_order(session, hub.order_context, request).order
-    assert order is not None
+    outcome = start_order(session, hub.order_context, request)
+    order = outcome.order
+    assert order is not None, outcome
     return order
 
 
