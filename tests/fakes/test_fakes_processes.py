@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from tests.fakes.calling import get_json, link_config, post
+from tests.support.logs import plain_logs
 from tests.support.waiting import wait_until
 
 CONFIGS: dict[str, dict[str, Any]] = {
@@ -56,7 +57,7 @@ _AGAIN = pytest.mark.filterwarnings("ignore:.*found in sys.modules:RuntimeWarnin
 
 
 @pytest.fixture
-def refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Refused:
+def refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Refused]:
     """`refused(module, config, *options)`: the program ends with 2 before it serves; what it said. Run in this process."""
 
     def run(module: str, config: Path, *options: str) -> str:
@@ -66,7 +67,8 @@ def refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
         assert ended.value.code == 2
         return capsys.readouterr().err
 
-    return run
+    yield run
+    plain_logs()  # the program has set them up with an output that is gone
 
 
 @pytest.fixture(params=sorted(CONFIGS))
