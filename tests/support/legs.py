@@ -23,6 +23,8 @@ LINT = (
     ("mypy",),
     ("lint-imports",),
 )
+COLLECT = ("-m", "pytest", "--collect-only", "--quiet")
+"""Do all test modules import? Beside the others, which use one core, because it compiles the tests for the legs that follow."""
 PYTEST_LEGS = ("sqlite", "postgresql")
 PARALLEL = ("-n", "3", "--dist", "loadscope")
 """One more than a small machine has cores: one of them mostly waits for the stage. Each brings up servers of its own."""
@@ -43,9 +45,15 @@ class Result:
 def lint() -> Result:
     """All static checks, even when the first of them fails."""
     began = time.monotonic()
-    failed = [" ".join(command) for command in LINT if _run([str(BIN / command[0]), *command[1:]]) != 0]
+    with tempfile.TemporaryFile() as said:
+        collecting = subprocess.Popen([sys.executable, *COLLECT], cwd=ROOT, stdout=said, stderr=subprocess.STDOUT)
+        failed = [" ".join(command) for command in LINT if _run([str(BIN / command[0]), *command[1:]]) != 0]
+        if collecting.wait() != 0:
+            failed.append("collection of the tests")
+            said.seek(0)
+            _say(said.read().decode(errors="replace"))
     reason = f"failed: {', '.join(failed)}" if failed else ""
-    return Result("lint", time.monotonic() - began, f"{len(LINT)} checks", reason)
+    return Result("lint", time.monotonic() - began, f"{len(LINT) + 1} checks", reason)
 
 
 def pytest_leg(leg: str, arguments: Sequence[str]) -> Result:

@@ -337,9 +337,9 @@ def flood(pile: Pile, wire: bytes) -> None:
 
 def test_a_pile_that_does_not_read_is_dropped() -> None:
     with running() as house, house.login(receive_buffer=2048) as pile:
-        cards = frame_of(0x31, bytes.fromhex(PILE + "01") + bytes(43)) * 200
+        asked = frame_of(0x03, bytes.fromhex(PILE + "0100")) * 400
         with pytest.raises(OSError, match=r"reset|[Bb]roken pipe"):
-            flood(pile, cards)
+            flood(pile, asked)
         wait_for(lambda: bool(house.sink.of(PileOffline)), "off-line")
         assert house.sink.of(PileOffline)[0].reason == "slow_reader"
 
