@@ -45,6 +45,9 @@ _ALLOWED_FROM = {
     CommandState.EXPIRED: (CommandState.PENDING,),
 }
 
+_DIGITS = 4
+"""Of a trade number: what tells the charges of one second apart."""
+
 
 class CommandWaker(Protocol):
     """Tells the pile server that holds a pile that a command waits. May be lost: the server also polls."""
@@ -87,9 +90,14 @@ class TableCommands:
         return trade_number
 
     def number_for(self, session: HubSession, connector_code: str) -> str:
-        """A fresh trade number: pile code + connector + yyMMddHHmmss + 4 digits (`specs/ykc.md` 3)."""
-        stamp = to_china(self._clock.now()).strftime("%y%m%d%H%M%S")
-        return f"{connector_code}{stamp}{secrets.randbelow(10_000):04d}"
+        """A fresh trade number: pile code + connector + yyMMddHHmmss + 4 digits (`specs/ykc.md` 3).
+
+        Any of the digits that no order of this second has; a pile that charges off line counts up from its own.
+        """
+        second = connector_code + to_china(self._clock.now()).strftime("%y%m%d%H%M%S")
+        between = ChargeOrder.trade_number.between(f"{second}0000", f"{second}9999")
+        taken = set(session.scalars(select(ChargeOrder.trade_number).where(between)))
+        return second + _digits({number[-_DIGITS:] for number in taken if number})
 
     def stop(self, session: HubSession, order_id: str, connector_code: str, expires_at: datetime) -> None:
         """A stop command, remembered with the trade number it is meant for."""
@@ -195,6 +203,12 @@ class TableCommands:
             )
         )
         session.on_commit(lambda: self._waker.wake(pile_code))
+
+
+def _digits(taken: Collection[str]) -> str:
+    first = secrets.randbelow(10**_DIGITS)
+    tries = (f"{(first + step) % 10**_DIGITS:0{_DIGITS}d}" for step in range(10**_DIGITS))
+    return next(digits for digits in tries if digits not in taken)
 
 
 def _trade_number(session: HubSession, order_id: str) -> str | None:

@@ -189,3 +189,16 @@ def test_no_order_is_open_twice_on_a_connector_after_all_that(bench: Bench) -> N
         bench.tell(*[bench.sample(None, status=ConnectorStatus.IDLE)] * 2)
         bench.pass_time(200)
         bench.pass_time(200)
+
+
+def test_two_charges_of_one_second_have_different_numbers(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the dice say: a charge that failed at once is followed by another at the same connector."""
+    monkeypatch.setattr("charging_core.piles.store.commands.secrets.randbelow", lambda _below: 9999)
+    numbers = []
+    for sequence in ("one", "two", "three"):
+        order = bench.start(sequence).order
+        assert order is not None
+        numbers.append(order.trade_number)
+        with bench.db.session(bench.seeded.tenant_id) as session:
+            session.get_one(ChargeOrder, order.id).state = OrderState.FAILED
+    assert [number and number[-4:] for number in numbers] == ["9999", "0000", "0001"]

@@ -35,7 +35,7 @@ from partners.tcec102.visit import InboundCall
 BASE, PARTNER, STAMP = "/demo/evcs/v1/", "MA5TEST02", "20241027080000"
 KEYS = KeySet("op-secret-1", "9f3c1b7e5a2d4860", "0123456789abcdef", "7c1e9a4b3d5f6082")
 CONTRACT = Contract.standard()
-EXAMPLES, FEW = 10, 3
+EXAMPLES, FEW = 8, 3
 LARGE = frozenset(
     {"notification_stationInfo", "notification_stationFee", "notification_charge_order_info", "check_charge_orders"}
     | {"notification_equip_charge_status"}
