@@ -8,7 +8,8 @@ waiting line is full, the caller gets Ret -1 at once instead of a time-out later
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, MutableMapping
+import functools
+from collections.abc import Awaitable, Callable, Generator, MutableMapping
 from typing import Any
 
 import anyio
@@ -104,11 +105,16 @@ class TcecEdge:
         """The call, or None when the caller hung up before its body was complete."""
         authorization, length = _headers(scope)
         client = scope.get("client")
+        remote = client[0] if client else ""
+        first = _Started(receive())
+        if (body := _whole(first.message, length, self._door.max_body_bytes)) is not None:
+            # There already, in one piece, of the announced length: nearly every call. Nothing was waited for, so nothing is watched.
+            return InboundCall(route.base, route.interface, body, authorization, remote)
         body = b""
         problem: Refusal | None = None
         task = self._watch.begin()
         try:
-            body = await _read_body(receive, length, self._door.max_body_bytes)
+            body = await _read_body(first, receive, length, self._door.max_body_bytes)
         except OversizedBody as refusal:
             problem = refusal
         except asyncio.CancelledError:
@@ -119,7 +125,44 @@ class TcecEdge:
             return None
         finally:
             self._watch.end(task)
-        return InboundCall(route.base, route.interface, body, authorization, client[0] if client else "", problem)
+        return InboundCall(route.base, route.interface, body, authorization, remote, problem)
+
+
+class _Started:
+    """What `receive()` gives, asked for at once: `message` is there when nothing has to be waited for, else this is awaited.
+
+    A server that has read the whole request hands it over without a pause, and then no watch needs to be set.
+    """
+
+    __slots__ = ("_coroutine", "_waits_for", "message")
+
+    def __init__(self, receiving: Awaitable[Message]) -> None:
+        self._coroutine = receiving.__await__()
+        self._waits_for: Any = None
+        self.message: Message | None = None
+        try:
+            self._waits_for = next(self._coroutine)
+        except StopIteration as done:
+            self.message = done.value
+
+    def __await__(self) -> Generator[Any, Any, Message]:
+        if self.message is not None:
+            return self.message
+        waits_for = self._waits_for
+        while True:
+            try:
+                answer = yield waits_for
+            except (
+                BaseException
+            ) as problem:  # a cancellation, above all: it is the one who waits that has to hear of it
+                forward = functools.partial(self._coroutine.throw, problem)
+            else:
+                forward = functools.partial(self._coroutine.send, answer)
+            try:
+                waits_for = forward()
+            except StopIteration as done:
+                message: Message = done.value
+                return message
 
 
 class _HungUpError(Exception):
@@ -176,13 +219,18 @@ class _Watch:
             self._arm(loop)
 
 
-async def _read_body(receive: Receive, length: int, limit: int) -> bytes:
+def _whole(message: Message | None, length: int, limit: int) -> bytes | None:
+    """The body, if this message is all of it."""
+    if message is None or not 0 < length <= limit or message.get("more_body", False):
+        return None
+    body: bytes = message.get("body", b"")
+    return body if len(body) == length else None
+
+
+async def _read_body(first: _Started, receive: Receive, length: int, limit: int) -> bytes:
     if length > limit:
         raise OversizedBody
-    message = await receive()
-    if length > 0 and not message.get("more_body", False) and len(message.get("body", b"")) == length:
-        # In one piece, of the announced length: nearly every call.
-        return message["body"]  # type: ignore[no-any-return]  # ASGI's messages are dictionaries
+    message = await first
     chunks: list[bytes] = []
     size, more = 0, True
     while more:
