@@ -215,3 +215,20 @@ def bills(yard: Yard, order_id: str) -> list[OrderBill]:
     """Every version of an order's bill."""
     with yard.db.read(yard.seeded.tenant_id) as session:
         return bills_of(session, order_id)
+
+
+def test_an_idle_connector_is_asked_for_its_state_and_stays_free(yard: Yard) -> None:
+    """Asked for its meter it would answer with readings without a transaction, which the one that is not closed yet would get."""
+    pile = yard.pile()
+    order_id = yard.charge()
+    yard.loop.wait(pile.go_offline())
+    yard.until("the hub noticed", lambda: not yard.stored_pile().online)
+    yard.loop.do(lambda: pile.press_stop(1))
+    yard.loop.do(lambda: pile.unplug(1))
+    yard.loop.do(pile.go_online)
+    yard.settled(order_id)
+    yard.until("the connector is free", lambda: yard.connector_state() == "idle")
+    asked = [
+        items[3]["requestedMessage"] for way, items in pile.link.log if way == "in" and items[2] == "TriggerMessage"
+    ]
+    assert "MeterValues" not in asked

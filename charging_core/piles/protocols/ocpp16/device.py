@@ -69,7 +69,8 @@ def _configured(command: PendingCommand, answer: Payload) -> tuple[bool, str]:
 
 
 def _read(command: PendingCommand) -> Request:
-    return "TriggerMessage", {"requestedMessage": "MeterValues", "connectorId": command.connector_no}
+    # Its state, not its meter: readings that name no transaction would be taken for those of one that has ended without our knowing.
+    return "TriggerMessage", {"requestedMessage": "StatusNotification", "connectorId": command.connector_no}
 
 
 def _work(command: PendingCommand) -> Request:
