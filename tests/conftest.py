@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,7 +16,7 @@ import redis
 
 from charging_core.clock import ManualClock
 from charging_core.db import Database
-from tests.support.databases import Databases, FreshDatabase, PostgresDatabases, SqliteDatabases
+from tests.support.databases import Databases, FreshDatabase, PostgresDatabases, SqliteDatabases, quick_folder
 from tests.support.logs import plain_logs
 from tests.support.parallel import Together, turn
 from tests.support.processes import ServersError
@@ -110,7 +109,8 @@ def databases(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
     """The maker of databases of this leg, with its migrated template."""
     postgres = request.config.stash[postgres_key]
     if postgres is None:
-        yield SqliteDatabases(Path(tmp_path_factory.mktemp("databases")))
+        with quick_folder(tmp_path_factory.mktemp("databases")) as folder:
+            yield SqliteDatabases(folder)
         return
     made = PostgresDatabases(postgres.admin_url)
     yield made

@@ -5,10 +5,14 @@ On PostgreSQL the copy is `CREATE DATABASE … TEMPLATE`, used by the roles of p
 
 from __future__ import annotations
 
+import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Protocol
 from uuid import uuid4
 
@@ -20,6 +24,9 @@ from hub.migrate import upgrade
 from tests.support.servers import libpq_url
 
 OWNER, APP = "hub_owner", "hub_app"
+_IN_MEMORY = Path("/dev/shm")
+_ROOM = 2 << 30
+"""Bytes: many times what all databases of a run hold."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +48,19 @@ class Databases(Protocol):
     def drop(self, database: FreshDatabase) -> None:
         """Remove it, whoever is still connected."""
         ...
+
+
+@contextmanager
+def quick_folder(otherwise: Path) -> Iterator[Path]:
+    """A folder in memory where the machine has room for one, `otherwise` if not.
+
+    A test writes as a hub does, and waits for the disk as it does: a disk that is busy with something else would stop the whole suite.
+    """
+    if not _IN_MEMORY.is_dir() or shutil.disk_usage(_IN_MEMORY).free < _ROOM or not os.access(_IN_MEMORY, os.W_OK):
+        yield otherwise
+        return
+    with TemporaryDirectory(prefix="hub-test-", dir=_IN_MEMORY) as folder:
+        yield Path(folder)
 
 
 class SqliteDatabases:
