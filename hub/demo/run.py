@@ -120,6 +120,7 @@ class Demo:
         text = resources.files("hub").joinpath("examples/operator.yaml").read_text(encoding="utf-8")
         around = Surroundings({**os.environ, **self._cast.environment()}, self._folder.path)
         Applier(db, hub.container.clock, hub.container.box).apply(read_document(text, around))
+        hub.container.partners.book.refresh()  # it looks every few seconds by itself; the partner of the story may be quicker
 
     def _event_urls(self, hub_url: str, db: Database) -> dict[str, str]:
         with db.read(TENANT) as session:
