@@ -75,7 +75,7 @@ def _station(number: int, piles: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _pile(group: PileGroup, code: str) -> dict[str, Any]:
-    power = float(group.power_kw)
+    power = str(group.power_kw)  # exact, as text: a number of YAML is read as a binary float
     dc = group.type == "dc"
     ratings = {"voltage_upper_v": 750, "voltage_lower_v": 200, "current_a": 250}
     if not dc:

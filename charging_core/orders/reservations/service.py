@@ -103,6 +103,7 @@ def sweep_reservations(db: Database, context: OrderContext) -> int:
 
 
 def _guarded(db: Database, reservation_id: str, tenant_id: str, now: datetime) -> bool:
+    """The edge of the sweep's loop: one that cannot be ended is counted and logged, and must not keep the others waiting."""
     try:
         with db.session(tenant_id) as session:
             reservation, connector = _held(session, reservation_id)

@@ -4,18 +4,13 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-import structlog
 from sqlalchemy import Text, literal, select, type_coerce
 
 from charging_core.db import Database
 from charging_core.members.model import MemberCard
 from charging_core.orders.ports import OrderContext
-from charging_core.piles import metrics
-from charging_core.piles.model import APPLIED, PARKED, TradeRecordRow
-from charging_core.piles.store.records import take_again
-from charging_core.piles.store.told import record_of
-
-log = structlog.get_logger()
+from charging_core.piles.model import PARKED, TradeRecordRow
+from charging_core.piles.store.parked import look_again
 
 LOOKED_AT_FOR = timedelta(days=60)
 """A card that is declared later than that did not mean the charge."""
@@ -38,21 +33,4 @@ def sweep_late_cards(db: Database, context: OrderContext) -> int:
     )
     with db.read_system("off-line records of new cards") as session:
         found = session.execute(parked.order_by(TradeRecordRow.id).limit(AT_ONCE)).all()
-    return sum(_guarded(db, context, record_id, tenant_id) for record_id, tenant_id in found)
-
-
-def _guarded(db: Database, context: OrderContext, record_id: str, tenant_id: str) -> bool:
-    """One record that cannot be billed must not keep the others waiting."""
-    try:
-        with db.session(tenant_id) as session:
-            query = select(TradeRecordRow).where(TradeRecordRow.id == record_id)
-            row = session.scalars(query.with_for_update()).one_or_none()
-            if row is None or row.state != PARKED:
-                return False
-            record = record_of(row.told, raw=row.raw, received_at=row.received_at)
-            take_again(session, context, row, record, tenant_id)
-            return row.state == APPLIED
-    except Exception:
-        metrics.LOOP_ERRORS.labels("late_cards").inc()
-        log.exception("pile.record.not_looked_at", record_id=record_id)
-        return False
+    return sum(look_again(db, context, record_id, tenant_id) for record_id, tenant_id in found)

@@ -35,7 +35,7 @@ def sweep_parked(db: Database, context: OrderContext) -> int:
     """Look again at parked records whose connector now has an order that waits for one; returns how many were billed."""
     with db.read_system("parked records") as session:
         found = session.execute(_promising(context.clock.now() - LOOKED_AT_FOR)).all()
-    return sum(_guarded(db, context, record_id, tenant_id) for record_id, tenant_id in found)
+    return sum(look_again(db, context, record_id, tenant_id) for record_id, tenant_id in found)
 
 
 def attach_record(
@@ -46,10 +46,10 @@ def attach_record(
     Raises `NotFound`, `Conflict` for a record that is not parked, too short or empty, an order that has a record, and one that it cannot
     bill.
     """
-    order, before = staff.held(session, order_id)
     row = session.scalars(_row(record_id).with_for_update()).one_or_none()
     if row is None:
         raise NotFound(f"record {record_id}")
+    order, before = staff.held(session, order_id)
     if row.state != PARKED:
         raise Conflict(f"record {row.id} is {row.state}, not parked")
     record = _record(row)
@@ -95,11 +95,15 @@ def _promising(since: datetime) -> Select[str, str]:
     )
 
 
-def _guarded(db: Database, context: OrderContext, record_id: str, tenant_id: str) -> bool:
-    """One record that cannot be looked at must not keep the others waiting."""
+def look_again(db: Database, context: OrderContext, record_id: str, tenant_id: str) -> bool:
+    """One parked record in a transaction of its own; whether it was billed now.
+
+    Its row is held before any order's, as `attach_record` does; one that somebody attaches just then is left to him. The edge of a
+    sweep's loop: a record that cannot be looked at is counted and logged, and must not keep the others waiting.
+    """
     try:
         with db.session(tenant_id) as session:
-            row = session.scalars(_row(record_id)).one_or_none()
+            row = session.scalars(_row(record_id).with_for_update(skip_locked=True)).one_or_none()
             if row is None or row.state != PARKED:
                 return False
             take_again(session, context, row, _record(row), tenant_id)

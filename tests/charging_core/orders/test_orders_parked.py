@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from decimal import Decimal
 
@@ -19,6 +21,7 @@ from charging_core.orders.starts.facts import ShownBy, StartAsked
 from charging_core.orders.state import OrderState
 from charging_core.piles.events import ConnectorStatus, TradeRecord
 from charging_core.piles.model import TradeRecordRow
+from charging_core.piles.store.late_cards import sweep_late_cards
 from charging_core.piles.store.parked import attach_record, sweep_parked
 from charging_core.piles.store.records import SECOND
 from charging_core.piles.store.starts import TableStartDesk
@@ -186,3 +189,31 @@ def test_a_record_that_tells_nothing_bills_nobody_whoever_wants_it(
     bench.tell(foreign(bench, order, **more))
     with pytest.raises(Conflict, match=words):
         attach(bench, rows(bench)[0], order)
+
+
+def test_a_record_that_a_person_attaches_while_a_sweep_looks_at_it_is_billed_once(bench: Bench) -> None:
+    """Its card has just been declared, so the sweep wants an order of its own for it; one of the two comes too late."""
+    order = ended(bench, vin="LOTHER00000000017")
+    bench.tell(foreign(bench, order, card=PHYSICAL, trade_flag=4))
+    (row,) = rows(bench)
+    assert row.state == "parked"
+    enrol(bench.db, bench.clock, bench.seeded.tenant_id)
+    ready = threading.Barrier(2)
+
+    def by_hand() -> int:
+        ready.wait()
+        try:
+            attach(bench, row, order)
+        except Conflict:
+            return 0
+        return 1
+
+    def by_sweep() -> int:
+        ready.wait()
+        return sweep_late_cards(bench.db, bench.context)
+
+    with ThreadPoolExecutor(2) as threads:
+        done = [future.result() for future in (threads.submit(by_hand), threads.submit(by_sweep))]
+    assert sum(done) == 1
+    with bench.db.read(bench.seeded.tenant_id) as session:
+        assert len(session.scalars(select(ChargeOrder.id).where(ChargeOrder.state == OrderState.SETTLED)).all()) == 1
