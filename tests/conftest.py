@@ -21,6 +21,7 @@ from tests.support.logs import plain_logs
 from tests.support.parallel import Together, turn
 from tests.support.processes import ServersError
 from tests.support.servers import PostgresServer, RedisServer, postgres_server, redis_server
+from tests.support.unordered import shuffle
 
 LEGS = ("sqlite", "postgresql")
 # A test that uses one of these behaves differently on the other leg, so it runs there too.
@@ -40,6 +41,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """The postgresql leg needs its servers in any case: bring them up first, so that the header can name them."""
     plain_logs()
+    shuffle()
     config.stash[servers_key] = ExitStack()
     config.stash[postgres_key] = config.stash[redis_key] = None
     if config.getoption("--leg") != "postgresql" or config.getoption("--collect-only"):

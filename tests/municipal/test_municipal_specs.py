@@ -157,7 +157,9 @@ def test_a_saved_link_says_so(bench: Bench) -> None:
     bench.save(BASE, name="other")
     bench.save(BASE, name="other")
     with bench.db.read(bench.seeded.tenant_id) as session:
-        told = session.scalars(select(DomainEvent).where(DomainEvent.type == "regulator.saved")).all()
+        told = session.scalars(
+            select(DomainEvent).where(DomainEvent.type == "regulator.saved").order_by(DomainEvent.version)
+        ).all()
     assert [(event.subject_id, event.version) for event in told] == [(row(bench).id, 1), (row(bench).id, 2)]
 
 

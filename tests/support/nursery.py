@@ -183,6 +183,7 @@ def main() -> None:
     line = socket.socket(fileno=int(sys.argv[1]))
     for name in PRELOADED:
         importlib.import_module(name)
+    importlib.import_module("tests.support.unordered").shuffle()
     gc.collect()
     gc.freeze()
     arguments = _serve(line)

@@ -79,7 +79,9 @@ def test_each_midnight_has_the_version_of_its_day(db: Database, manual_clock: Ma
     assert len({number for _, number, _ in days}) == 3
     assert save(db, manual_clock, spec()) == 0, "days that were written since are no change of the declaration"
     with db.read("green") as session:
-        told = session.scalars(select(DomainEvent).where(DomainEvent.type == "tariff.published")).all()
+        told = session.scalars(
+            select(DomainEvent).where(DomainEvent.type == "tariff.published").order_by(DomainEvent.version)
+        ).all()
         assert [event.version for event in told] == list(range(2, 2 + len(told)))
         assert all(event.snapshot["periods"] for event in told)
 
