@@ -1,6 +1,7 @@
 """Runs registered jobs at their ticks, in one process at a time.
 
-Any number of schedulers may run; a lease in the database makes one of them the leader. Ticks are business time aligned to the
+Any number of schedulers may run; a lease in the database makes one of them the leader. It keeps in memory where its jobs stand, so
+that looking whether something is due, several times a second, costs no transaction. Ticks are business time aligned to the
 Chinese wall clock. A missed tick is not replayed, only the latest is run, unless the job backfills (`specs/municipal.md` 13.6, 13.7).
 """
 
@@ -9,12 +10,13 @@ from __future__ import annotations
 import zlib
 from dataclasses import dataclass, field
 from datetime import datetime, time, timedelta
+from typing import NamedTuple
 
 import structlog
-from sqlalchemy import CursorResult, or_, update
+from sqlalchemy import CursorResult, or_, select, update
 
 from charging_core.clock import CHINA, Clock, SystemClock
-from charging_core.db import Database
+from charging_core.db import Database, HubSession
 from worker.api import Job, Registry
 from worker.metrics import JOB_RUNS
 from worker.model import ScheduleTick, WorkerLease
@@ -29,6 +31,13 @@ MAX_BACKFILL = 400
 _CHINA_MIDNIGHT = datetime(2020, 1, 1, tzinfo=CHINA)
 
 
+class Kept(NamedTuple):
+    """Where a job stands: when it was first seen, and its last tick."""
+
+    origin: datetime
+    last_tick: datetime
+
+
 @dataclass
 class Scheduler:
     """The jobs of one registry, and the wish to lead."""
@@ -39,6 +48,10 @@ class Scheduler:
     settings: WorkerSettings
     real_clock: Clock = field(default_factory=SystemClock)
 
+    _kept: dict[str, Kept] = field(default_factory=dict, init=False)
+    """What this leader knows of its jobs, so that a look at them costs no transaction; nobody else writes it while it leads."""
+    _led_from: datetime | None = field(default=None, init=False)
+
     def run_due(self) -> int:
         """Run every due tick if this process leads (or now can); returns how many ran. A failing job does not stop the others."""
         if not self.lead():
@@ -46,38 +59,56 @@ class Scheduler:
         return sum(self._run(job) for job in self.registry.jobs)
 
     def lead(self) -> bool:
-        """Take or prolong the leader's lease; false when somebody else holds it."""
+        """Take the leader's lease, or prolong it when half of it is over; false when somebody else holds it."""
         now = self.real_clock.now()
-        until = now + timedelta(seconds=self.settings.leader_lease_s)
+        lease = timedelta(seconds=self.settings.leader_lease_s)
+        if self._led_from is not None and self._led_from <= now < self._led_from + lease / 2:
+            return True
         with self.db.system("scheduler") as session:
-            mine_or_free = or_(WorkerLease.owner == self.settings.name, WorkerLease.lease_until < now)
-            taken = session.execute(
-                update(WorkerLease)
-                .where(WorkerLease.name == LEADER, mine_or_free)
-                .values(owner=self.settings.name, lease_until=until)
-                .execution_options(synchronize_session=False)
-            )
-            if isinstance(taken, CursorResult) and taken.rowcount:
-                return True
-            values = {"name": LEADER, "owner": self.settings.name, "lease_until": until}
-            fresh = session.execute(insert_ignore(session, WorkerLease).values(values).returning(WorkerLease.name))
-            return fresh.first() is not None
+            leads = self._take_lease(session, now, now + lease)
+        if not leads:
+            self._forget()
+        elif self._led_from is None:
+            self._kept = self._read()
+        self._led_from = now if leads else None
+        return leads
 
     def resign(self) -> None:
         """Let another process lead at once (this one stops)."""
+        self._forget()
         with self.db.system("scheduler") as session:
             held = session.get(WorkerLease, LEADER)
             if held is not None and held.owner == self.settings.name:
                 session.delete(held)
 
+    def _take_lease(self, session: HubSession, now: datetime, until: datetime) -> bool:
+        mine_or_free = or_(WorkerLease.owner == self.settings.name, WorkerLease.lease_until < now)
+        taken = session.execute(
+            update(WorkerLease)
+            .where(WorkerLease.name == LEADER, mine_or_free)
+            .values(owner=self.settings.name, lease_until=until)
+            .execution_options(synchronize_session=False)
+        )
+        if isinstance(taken, CursorResult) and taken.rowcount:
+            return True
+        values = {"name": LEADER, "owner": self.settings.name, "lease_until": until}
+        fresh = session.execute(insert_ignore(session, WorkerLease).values(values).returning(WorkerLease.name))
+        return fresh.first() is not None
+
+    def _forget(self) -> None:
+        self._kept, self._led_from = {}, None
+
+    def _read(self) -> dict[str, Kept]:
+        with self.db.read_system("scheduler") as session:
+            return {row.name: Kept(row.origin, row.last_tick) for row in session.scalars(select(ScheduleTick))}
+
     def _run(self, job: Job) -> int:
-        ticks = self._due_ticks(job)
-        return sum(self._run_tick(job, tick) for tick in ticks)
+        return sum(self._run_tick(job, tick) for tick in self._due_ticks(job))
 
     def _run_tick(self, job: Job, tick: datetime) -> int:
         # A job without backfill is never run twice for a tick, one with backfill never loses one.
-        if not job.backfill:
-            self._remember(job, tick)
+        if job.name not in self._kept or (not job.backfill and not self._remember(job, tick)):
+            return 0
         try:
             job.run(tick)
         except Exception:  # told and counted; the next tick is another chance
@@ -91,11 +122,10 @@ class Scheduler:
 
     def _due_ticks(self, job: Job) -> list[datetime]:
         now = self.clock.now()
-        with self.db.system("scheduler") as session:
-            kept = session.get(ScheduleTick, job.name)
-            if kept is None:
-                session.add(ScheduleTick(name=job.name, origin=now, last_tick=now))
-                return []
+        kept = self._kept.get(job.name)
+        if kept is None:
+            self._begin(job, now)
+            return []
         ticks = ticks_between(job, kept.origin, kept.last_tick, now)
         if job.backfill:
             if len(ticks) > MAX_BACKFILL:
@@ -103,9 +133,32 @@ class Scheduler:
             return ticks[-MAX_BACKFILL:]
         return ticks[-1:]
 
-    def _remember(self, job: Job, tick: datetime) -> None:
+    def _begin(self, job: Job, now: datetime) -> None:
+        """A job that nobody has seen before: its ticks count from now."""
+        if self._led_from is None:
+            return
         with self.db.system("scheduler") as session:
-            session.get_one(ScheduleTick, job.name).last_tick = tick
+            row = {"name": job.name, "origin": now, "last_tick": now}
+            session.execute(insert_ignore(session, ScheduleTick).values(row))
+        self._kept[job.name] = Kept(now, now)
+
+    def _remember(self, job: Job, tick: datetime) -> bool:
+        """Write the tick down; false, and an end to leading, when another leader has written one meanwhile (this process slept)."""
+        kept = self._kept[job.name]
+        with self.db.system("scheduler") as session:
+            done = session.execute(
+                update(ScheduleTick)
+                .where(ScheduleTick.name == job.name, ScheduleTick.last_tick == kept.last_tick)
+                .values(last_tick=tick)
+                .execution_options(synchronize_session=False)
+            )
+            ours = isinstance(done, CursorResult) and done.rowcount == 1
+        if ours:
+            self._kept[job.name] = Kept(kept.origin, tick)
+        else:
+            log.warning("another_leader", job=job.name, tick=tick.isoformat())
+            self._forget()
+        return ours
 
 
 def ticks_between(job: Job, origin: datetime, after: datetime, now: datetime) -> list[datetime]:

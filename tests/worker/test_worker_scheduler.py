@@ -7,6 +7,7 @@ from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sqlalchemy import Engine, event
 
 from charging_core.clock import CHINA, ManualClock
 from charging_core.db import Database
@@ -82,6 +83,54 @@ def test_one_leader_at_a_time(db: Database, manual_clock: ManualClock) -> None:
     assert (second.lead(), first.lead()) == (True, False)
     second.resign()
     assert first.lead()
+
+
+def test_a_leader_that_slept_runs_nothing_again(db: Database, manual_clock: ManualClock) -> None:
+    seen: list[datetime] = []
+    registry = Registry()
+    registry.schedule("push", seen.append, every_s=60)
+    slept_at, awake = ManualClock(BASE_TIME), ManualClock(BASE_TIME)
+    sleeper, other = scheduler(db, manual_clock, registry, slept_at), scheduler(db, manual_clock, registry, awake)
+    sleeper.run_due()
+    awake.advance(timedelta(seconds=11))
+    manual_clock.advance(timedelta(seconds=61))
+    assert other.run_due() == 1
+    assert sleeper.run_due() == 0, "it believes that it leads; the tick is taken"
+    slept_at.set(awake.now())
+    assert not sleeper.lead()
+    manual_clock.advance(timedelta(seconds=60))
+    assert (sleeper.run_due(), other.run_due()) == (0, 1)
+    assert seen == [BASE_TIME + timedelta(seconds=60), BASE_TIME + timedelta(seconds=120)]
+
+
+def test_a_new_leader_goes_on_where_the_last_one_was(db: Database, manual_clock: ManualClock) -> None:
+    one, seen = one_job(db, manual_clock, every_s=60)
+    one.run_due()
+    manual_clock.advance(timedelta(seconds=61))
+    assert one.run_due() == 1
+    one.resign()
+    next_one, also_seen = one_job(db, manual_clock, every_s=60)
+    assert next_one.run_due() == 0
+    manual_clock.advance(timedelta(seconds=60))
+    assert next_one.run_due() == 1
+    assert (seen, also_seen) == ([BASE_TIME + timedelta(seconds=60)], [BASE_TIME + timedelta(seconds=120)])
+
+
+def test_looking_for_what_is_due_asks_the_database_for_nothing(db: Database, manual_clock: ManualClock) -> None:
+    one, _ = one_job(db, manual_clock, every_s=60)
+    one.run_due()
+    statements: list[str] = []
+
+    @event.listens_for(Engine, "before_cursor_execute")
+    def note(_connection: Any, _cursor: Any, statement: str, *_rest: object) -> None:
+        statements.append(statement)
+
+    try:
+        for _ in range(20):
+            assert one.run_due() == 0
+    finally:
+        event.remove(Engine, "before_cursor_execute", note)
+    assert statements == []
 
 
 def test_a_failing_job_does_not_stop_the_others(db: Database, manual_clock: ManualClock) -> None:
