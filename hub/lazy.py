@@ -14,13 +14,14 @@ class LazyApp:
     """ASGI. On SQLite it is the whole embedded hub (run one process of it); on PostgreSQL it is the stateless web role."""
 
     def __init__(self) -> None:
-        self._app: ASGIApp | None = None
+        self.http_app: ASGIApp | None = None
+        """Gets every request as it came; none until it is built."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
-        if self._app is None:
-            self._app = self.build()
-        await self._app(scope, receive, send)
+        if self.http_app is None:
+            self.http_app = self.build()
+        await self.http_app(scope, receive, send)
 
     def build(self, *, started: bool = False) -> ASGIApp:
         """Compose the hub from the environment; `started` for servers that know no lifespan. Raises `SettingsError`."""

@@ -11,6 +11,7 @@ import uvicorn
 from hub.container import ALL_ROLES, Container, Role
 from hub.edge import build_edge, settle
 from hub.errors import HubError, NeedsServer, PortBusy
+from hub.lane import TcecLaneProtocol
 from hub.settings import Settings
 
 STARTUP_S = 60.0
@@ -118,6 +119,7 @@ class HubProcess:
     def _build(self, *, ahead: bool = False) -> uvicorn.Server:
         config = uvicorn.Config(
             build_edge(self.container, self._roles, ahead=ahead),
+            http=TcecLaneProtocol,
             log_config=None,
             access_log=False,
             server_header=False,

@@ -184,14 +184,15 @@ class Lifespan:
     """Starts the hub before the first request and stops it after the last; what `start` raises ends the server."""
 
     def __init__(self, inner: ASGIApp, start: Callable[[], Any], stop: Callable[[], Any]) -> None:
-        self._inner = inner
+        self.http_app = inner
+        """Gets every request as it came."""
         self._start = start
         self._stop = stop
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
         if scope["type"] != "lifespan":
-            await self._inner(scope, receive, send)
+            await self.http_app(scope, receive, send)
             return
         await receive()
         try:

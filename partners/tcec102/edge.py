@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Awaitable, Callable, Generator, MutableMapping
+from collections.abc import Awaitable, Callable, Generator, Iterable, MutableMapping
 from typing import Any
 
 import anyio
@@ -26,6 +26,7 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 AsgiApp = Callable[[Scope, Receive, Send], Awaitable[None]]
+Task = Callable[[Visit], None]
 
 DEFAULT_THREADS = 32
 """Handlers at work at once; about what one process can use of a database pool."""
@@ -38,7 +39,7 @@ _SWEEP_S = 1.0
 INLINE_BYTES = 64 * 1024
 """Larger bodies are opened in a thread: 1 MiB of AES and JSON would hold up the event loop for tens of milliseconds."""
 
-_CONTENT_TYPE = (b"content-type", b"application/json;charset=utf-8")
+CONTENT_TYPE = (b"content-type", b"application/json;charset=utf-8")
 _CLOSE = (b"connection", b"close")
 
 
@@ -65,23 +66,38 @@ class TcecEdge:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection event of ASGI 3."""
-        route = self._door.links.resolve(scope["path"]) if scope["type"] == "http" else None
+        route = self.route(scope["path"]) if scope["type"] == "http" else None
         if route is None:
             await self._inner(scope, receive, send)
             return
         call = await self._read(scope, receive, route)
         if call is None:
             return
-        visit = door_steps.begin(call, self._door)
-        waiting = self._without_waiting(visit)
+        visit = self.begin(call)
+        waiting = self.without_waiting(visit)
         if waiting is not None:
-            await self._in_thread(waiting, visit)
-        payload = door_steps.finish(visit).payload
+            await self.in_thread(waiting, visit)
+        payload = self.finish(visit)
         await send({"type": "http.response.start", "status": 200, "headers": _response_headers(call, payload)})
         await send({"type": "http.response.body", "body": payload})
 
-    def _without_waiting(self, visit: Visit) -> Callable[[Visit], None] | None:
-        """Go on as far as nothing waits; returns what is left to do in a thread, None when all is done."""
+    # The steps of a call, also for a server that has read all of it and needs no ASGI to hand it over.
+
+    def route(self, path: str) -> Route | None:
+        """Where a path leads; none for paths that are not below a link's base."""
+        return self._door.links.resolve(path)
+
+    @property
+    def max_body_bytes(self) -> int:
+        """Longest body that is read."""
+        return self._door.max_body_bytes
+
+    def begin(self, call: InboundCall) -> Visit:
+        """The checks up to the signature."""
+        return door_steps.begin(call, self._door)
+
+    def without_waiting(self, visit: Visit) -> Task | None:
+        """Go on as far as nothing waits; returns what is left to do `in_thread`, None when all is done."""
         if visit.open and (len(visit.call.body) > INLINE_BYTES or door_steps.may_block(visit)):
             return _proceed_and_work
         door_steps.proceed(visit)
@@ -90,12 +106,17 @@ class TcecEdge:
         door_steps.work(visit)
         return None
 
-    async def _in_thread(self, task: Callable[[Visit], None], visit: Visit) -> None:
+    async def in_thread(self, task: Task, visit: Visit) -> None:
+        """Do the rest where it may wait; a full house refuses the call."""
         if self._is_full():
             visit.refuse(Overloaded())
             door_steps.work(visit)
             return
         await anyio.to_thread.run_sync(task, visit, limiter=self._limiter)
+
+    def finish(self, visit: Visit) -> bytes:
+        """Count and record the call; returns the answer."""
+        return door_steps.finish(visit).payload
 
     def _is_full(self) -> bool:
         limiter = self._limiter
@@ -103,7 +124,7 @@ class TcecEdge:
 
     async def _read(self, scope: Scope, receive: Receive, route: Route) -> InboundCall | None:
         """The call, or None when the caller hung up before its body was complete."""
-        authorization, length = _headers(scope)
+        authorization, length = essential_headers(scope["headers"])
         client = scope.get("client")
         remote = client[0] if client else ""
         first = _Started(receive())
@@ -251,10 +272,10 @@ def _proceed_and_work(visit: Visit) -> None:
     door_steps.work(visit)
 
 
-def _headers(scope: Scope) -> tuple[str | None, int]:
+def essential_headers(headers: Iterable[tuple[bytes, bytes]]) -> tuple[str | None, int]:
     """Authorization and the announced length, in one walk; -1 when no usable length is announced."""
     authorization, length = None, -1
-    for name, value in scope["headers"]:
+    for name, value in headers:
         if name == b"authorization" and authorization is None:
             authorization = value.decode("latin-1")
         elif name == b"content-length" and value.isdigit():
@@ -264,7 +285,7 @@ def _headers(scope: Scope) -> tuple[str | None, int]:
 
 def _response_headers(call: InboundCall, payload: bytes) -> list[tuple[bytes, bytes]]:
     length = (b"content-length", b"%d" % len(payload))
-    return [_CONTENT_TYPE, length] if call.problem is None else [_CONTENT_TYPE, length, _CLOSE]
+    return [CONTENT_TYPE, length] if call.problem is None else [CONTENT_TYPE, length, _CLOSE]
 
 
 async def _nothing_else(scope: Scope, receive: Receive, send: Send) -> None:

@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from partners.tcec102.envelope import seal_request
 from partners.tcec102.keys import KeySet
 from tests.bench import floor_http, load
 from tests.bench.edge_live import ASKED_PAGE, ASKED_STATIONS
-from tests.bench.edge_serving import Asked, Rounds, Server, Side, Slice, compared, ratio, served, told, turn
+from tests.bench.edge_serving import LANE, Asked, Rounds, Server, Side, Slice, compared, ratio, served, told, turn
 
 BASE = "/demo/evcs/v1/"
 ROUNDS, SECONDS = 12, 0.5
@@ -34,7 +35,7 @@ PACED_ROUNDS = 4
 PACED_S = 1.5
 
 FLOOR = Side("tests.bench.floor_http:app")
-EDGE = Side("tests.bench.edge_http:app")
+EDGE = Side("tests.bench.edge_http:app", http=LANE)
 STOCK = Side("tests.bench.stock_http:app")
 
 
@@ -48,11 +49,23 @@ def main() -> None:
 
 
 def bare() -> None:
-    """The edge without a database against its floor, against stock connexion, and against two processes of itself."""
+    """The edge without a database, as the hub serves it, against its floor, against stock connexion, against itself behind uvicorn's
+    own protocol, and against two processes of itself."""
     ask = Asked(sealed("query_station_status", {"StationIDs": ["S0001"]}))
-    sides = {"floor": FLOOR, "edge": EDGE, "edge x 2": Side(EDGE.target, workers=2), "stock connexion": STOCK}
+    sides = {
+        "floor": FLOOR,
+        "edge": EDGE,
+        "edge x 2": replace(EDGE, workers=2),
+        "edge, plain ASGI": replace(EDGE, http=FLOOR.http),
+        "stock connexion": STOCK,
+    }
     rounds = compared(sides, ask, ROUNDS, SECONDS)
     told("T/CEC edge / bare ASGI with the same crypto, per core", ratio(rounds, "edge", "floor", per_core), 0.9)
+    told(
+        "T/CEC edge without its lane, as plain ASGI / bare ASGI",
+        ratio(rounds, "edge, plain ASGI", "floor", per_core),
+        None,
+    )
     told("T/CEC edge / stock connexion, per core", ratio(rounds, "edge", "stock connexion", per_core), None)
     told(
         "T/CEC edge, CPU-seconds per request with two processes / with one",
@@ -133,7 +146,7 @@ def start_up() -> None:
         "PYTHONDONTWRITEBYTECODE": "",
         "PYTHONPYCACHEPREFIX": str(folder / "compiled"),
     }
-    side = Side("wsgi:app", ready="/readyz", environment=environment)
+    side = Side("wsgi:app", ready="/readyz", environment=environment, http=LANE)
     migrate = [str(Path(sys.executable).with_name("hub")), "migrate"]
     subprocess.run(migrate, env={**os.environ, **environment}, check=True, stdout=subprocess.DEVNULL)
     times, spent = [], []
@@ -161,5 +174,5 @@ def per_core(one: Slice) -> float:
 
 
 def _live(modes: tuple[str, ...], interface: str, body: Mapping[str, Any]) -> Rounds:
-    sides = {mode: Side("tests.bench.edge_live:app", environment={"BENCH_MODE": mode}) for mode in modes}
+    sides = {mode: Side("tests.bench.edge_live:app", environment={"BENCH_MODE": mode}, http=LANE) for mode in modes}
     return compared(sides, Asked(sealed(interface, body)), LIVE_ROUNDS, SECONDS)

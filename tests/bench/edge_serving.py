@@ -21,7 +21,9 @@ from pathlib import Path
 
 from tests.bench import load
 
-FLAGS = ("--loop", "uvloop", "--http", "httptools", "--no-access-log", "--log-level", "warning")
+FLAGS = ("--loop", "uvloop", "--no-access-log", "--log-level", "warning")
+LANE = "hub.lane:TcecLaneProtocol"
+"""The HTTP protocol with which the hub serves; uvicorn's own is `httptools`."""
 START_S = 60.0
 WARM_UP_S = 0.5
 
@@ -36,6 +38,7 @@ class Side:
     """Path that must answer 200 before it counts as up; without one an open port will do."""
     environment: Mapping[str, str] = field(default_factory=dict)
     module: bool = False
+    http: str = "httptools"
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +130,7 @@ def _uvicorn(side: Side) -> Iterator[Server]:
     with socket.socket() as probe:
         probe.bind((load.HOST, 0))
         port = int(probe.getsockname()[1])
-    command = ["uvicorn", side.target, "--port", str(port), "--workers", str(side.workers), *FLAGS]
+    command = ["uvicorn", side.target, "--port", str(port), "--workers", str(side.workers), "--http", side.http, *FLAGS]
     process = _started(command, side)
     try:
         _wait(port, process, side.ready)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -13,12 +13,14 @@ import pytest
 from charging_core.clock import ManualClock
 from partners.tcec102 import envelope
 from partners.tcec102.contract import Contract
+from partners.tcec102.edge import AsgiApp
 from partners.tcec102.keys import KeySet
 from partners.tcec102.memory import MemoryLinkDirectory, MemorySink, NoLimit
 from partners.tcec102.ports import InboundLink
 from partners.tcec102.receive import Door
 from partners.tcec102.tokens import MemoryTokenStore
 from partners.tcec102.visit import InboundCall
+from tests.partners.tcec102.served import PROTOCOLS, Serve, Served
 
 BASE = "/demo/evcs/v1/"
 PARTNER = "MA5TEST02"
@@ -121,3 +123,17 @@ def opened(keys: KeySet) -> Callable[[bytes], envelope.OpenedReply]:
         return envelope.open_reply(payload, keys)
 
     return open_it
+
+
+@pytest.fixture(params=sorted(PROTOCOLS))
+def serve(request: pytest.FixtureRequest) -> Iterator[Serve]:
+    """``serve(app)``: a server on a port of its own, by uvicorn's protocol and by the hub's."""
+    running: list[Served] = []
+
+    def start(app: AsgiApp) -> Served:
+        running.append(Served(app, request.param))
+        return running[-1]
+
+    yield start
+    for served in running:
+        served.stop()

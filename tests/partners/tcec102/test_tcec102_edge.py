@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
@@ -14,66 +12,22 @@ import anyio
 import orjson
 import pytest
 import requests
-import uvicorn
 
 from partners.tcec102 import envelope
-from partners.tcec102.edge import AsgiApp, Message, Receive, Scope, Send, TcecEdge
+from partners.tcec102.edge import Message, Scope, TcecEdge
 from partners.tcec102.keys import KeySet
 from partners.tcec102.memory import MemorySink
 from partners.tcec102.ports import InboundLink
 from partners.tcec102.receive import MAX_BODY_BYTES, Door
 from partners.tcec102.tokens import DurableTokenStore
 from partners.tcec102.visit import InboundCall
+from tests.partners.tcec102.served import DEADLINE_S, Serve, inner_app
 
 BASE = "/demo/evcs/v1/"
 STOP = {"StartChargeSeq": "MA5TEST02241027080000000001", "ConnectorID": "3301060001001"}
-DEADLINE_S = 10.0
 
 MakeDoor = Callable[..., Door]
 CallFor = Callable[..., InboundCall]
-
-
-async def inner_app(scope: Scope, receive: Receive, send: Send) -> None:
-    if scope["type"] == "lifespan":
-        while (await receive())["type"] != "lifespan.shutdown":
-            await send({"type": "lifespan.startup.complete"})
-        await send({"type": "lifespan.shutdown.complete"})
-        return
-    await send({"type": "http.response.start", "status": 418, "headers": [(b"content-length", b"5")]})
-    await send({"type": "http.response.body", "body": b"inner"})
-
-
-class Served:
-    """A uvicorn in a thread of its own, on a port the system chose."""
-
-    def __init__(self, app: AsgiApp) -> None:
-        self._socket = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
-        self._server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="on"))
-        self._thread = threading.Thread(target=self._server.run, args=([self._socket],))
-        self._thread.start()
-        deadline = time.monotonic() + DEADLINE_S
-        while not self._server.started:
-            assert time.monotonic() < deadline
-            threading.Event().wait(0.01)
-
-    def stop(self) -> None:
-        self._server.should_exit = True
-        self._thread.join(DEADLINE_S)
-        self._socket.close()
-
-
-@pytest.fixture
-def serve() -> Iterator[Callable[[AsgiApp], Served]]:
-    running: list[Served] = []
-
-    def start(app: AsgiApp) -> Served:
-        running.append(Served(app))
-        return running[-1]
-
-    yield start
-    for served in running:
-        served.stop()
 
 
 # ------------------------------------------------------------------------------------------------------- a real server
@@ -87,7 +41,7 @@ def http() -> Iterator[requests.Session]:
 
 
 def test_a_whole_conversation_over_http(
-    serve: Callable[[AsgiApp], Served],
+    serve: Serve,
     http: requests.Session,
     make_door: MakeDoor,
     seal: Callable[..., bytes],
@@ -105,7 +59,7 @@ def test_a_whole_conversation_over_http(
 
 
 def test_refusals_are_http_200_and_other_paths_go_inside(
-    serve: Callable[[AsgiApp], Served], http: requests.Session, make_door: MakeDoor, seal: Callable[..., bytes]
+    serve: Serve, http: requests.Session, make_door: MakeDoor, seal: Callable[..., bytes]
 ) -> None:
     url = serve(TcecEdge(make_door(), inner_app)).url
     refused = {
@@ -125,14 +79,12 @@ def test_refusals_are_http_200_and_other_paths_go_inside(
         assert http.post(f"{url}{path}").status_code == 418
 
 
-def test_alone_it_serves_404_elsewhere(
-    serve: Callable[[AsgiApp], Served], http: requests.Session, make_door: MakeDoor
-) -> None:
+def test_alone_it_serves_404_elsewhere(serve: Serve, http: requests.Session, make_door: MakeDoor) -> None:
     assert http.get(serve(TcecEdge(make_door())).url).status_code == 404
 
 
 def test_handlers_run_beside_each_other_and_a_full_house_says_busy(
-    serve: Callable[[AsgiApp], Served], make_door: MakeDoor, call_for: CallFor, keys: KeySet
+    serve: Serve, make_door: MakeDoor, call_for: CallFor, keys: KeySet
 ) -> None:
     entered, release = threading.Semaphore(0), threading.Event()
 
