@@ -11,6 +11,7 @@ SQLite has one writer: write sessions begin IMMEDIATE behind one lock per proces
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -86,7 +87,9 @@ class Database:
         if self.dialect == "sqlite":
             self._write_engine = _sqlite_engine(url, synchronous, "BEGIN IMMEDIATE", read_only=False)
             self._read_engine = _sqlite_engine(url, synchronous, "BEGIN", read_only=True)
+            self._marks: _SqliteMarks | None = _SqliteMarks(make_url(url).database or "")
         else:
+            self._marks = None
             self._write_engine = create_engine(
                 url, pool_size=pool_size, max_overflow=pool_size, pool_pre_ping=True, hide_parameters=True
             )
@@ -126,8 +129,17 @@ class Database:
         with self._read_engine.connect() as connection:
             connection.execute(text("SELECT 1"))
 
+    def mark(self) -> int | None:
+        """A number that is another one as soon as anything was committed, by whatever process; None where that costs as much as looking.
+
+        What was read after a mark was taken is still right while the mark is the same.
+        """
+        return None if self._marks is None else self._marks.now()
+
     def close(self) -> None:
         """Close every pooled connection."""
+        if self._marks is not None:
+            self._marks.close()
         self._write_engine.dispose()
         self._read_engine.dispose()
 
@@ -157,6 +169,27 @@ class Database:
             yield
         finally:
             self._writer.release()
+
+
+class _SqliteMarks:
+    """SQLite counts, for each connection, the commits of all others; this connection commits nothing, so it sees every one."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._lock = threading.Lock()
+        self._connection: sqlite3.Connection | None = None
+
+    def now(self) -> int:
+        with self._lock:
+            if self._connection is None:
+                self._connection = sqlite3.connect(self._path, check_same_thread=False, isolation_level=None)
+            return int(self._connection.execute("PRAGMA data_version").fetchone()[0])
+
+    def close(self) -> None:
+        with self._lock:
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
 
 
 def _sqlite_engine(url: str, synchronous: str, begin: str, *, read_only: bool) -> Engine:

@@ -15,6 +15,7 @@ from charging_core.stations.catalog import ConnectorSpec, PileSpec, StationSpec,
 from charging_core.stations.model import Connector, ConnectorState, Station
 from charging_core.stations.status import observe
 from tests.partners.business.conftest import World
+from tests.partners.business.statements import statements
 
 PLUG = ConnectorSpec(1, "dc_plug", 750, 200, 250, Decimal(60))
 
@@ -75,6 +76,17 @@ def test_what_another_process_changes_is_on_the_next_page(world: World) -> None:
     command = [sys.executable, "-c", OTHER_PROCESS, world.db.url, world.tenant]
     subprocess.run(command, check=True, timeout=60)
     assert shown(world) == (["他处改名"], [255, 255])
+
+
+def test_while_nothing_was_committed_the_database_is_not_asked(world: World) -> None:
+    world.link()
+    asked = {"StationIDs": ["S0001"]}
+    first = world.ask("query_station_status", asked)
+    with statements() as seen:
+        assert world.ask("query_station_status", asked) == first
+        assert world.ask("query_station_status", {"StationIDs": ["S0002"]})["StationStatusInfos"] == []
+    stations = [one for one in seen if "FROM station" in one]
+    assert len(stations) == (1 if world.db.dialect == "sqlite" else 2)
 
 
 def test_a_pile_that_moves_is_shown_where_it_is(world: World) -> None:
