@@ -269,6 +269,7 @@ class Container:
         return WorkerSettings(
             redis_url=self.settings.redis_url,
             threads=self.settings.delivery_threads,
+            lease_margin_s=self.settings.delivery_margin_s,
             keep=usual,
             keep_of_kind={kind: keep for kind, keep in own.items() if kind != "default"},
         )

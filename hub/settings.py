@@ -106,6 +106,15 @@ class Settings(BaseSettings):
         "", description=_text("演示时钟 开始时间@倍率, 生产环境禁用", "demo clock START@RATE, refused in production")
     )
     delivery_threads: int = Field(8, ge=1, le=256, description=_text("推送线程数, 1–256", "delivery threads, 1–256"))
+    delivery_margin_s: float = Field(
+        10.0,
+        ge=1,
+        le=300,
+        description=_text(
+            "工作进程被杀后, 其推送在超时之外再等多少秒才由他人接手",
+            "seconds beyond its time limit after which the push of a killed worker is taken over",
+        ),
+    )
     web_threads: int = Field(
         24, ge=1, le=200, description=_text("接口读库线程数, 1–200", "threads for database work of requests, 1–200")
     )

@@ -16,7 +16,7 @@ from tests.chaos.troubles import make_commits_last
 from tests.e2e.stage import Stage
 from tests.support.servers import PostgresServer
 
-SECONDS = 15.0
+SECONDS = 12.0
 CARS = 3
 
 pytestmark = pytest.mark.timeout(300)

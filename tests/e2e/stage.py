@@ -303,6 +303,7 @@ def _environment(folder: Path, database: FreshDatabase, redis_url: str | None, p
         "HUB_PILE_PORT": str(pile_port),
         "HUB_OCPP_PORT": "0",
         "HUB_DRAIN_S": "5",
+        "HUB_DELIVERY_MARGIN_S": "3",
         "HUB_RATE_PER_MINUTE": "100000",
         "HUB_LOG_FORMAT": "json",
     }
