@@ -1,7 +1,7 @@
 """What every test may ask for: a fresh database of the leg's kind, a Redis, a clock that moves when told.
 
-`--leg sqlite` (the default) runs everything on SQLite. `--leg postgresql` runs the tests that use a database or Redis once more,
-on PostgreSQL. Servers come from `tests/support/servers.py`; a leg whose servers are missing fails.
+Without `--leg` everything runs once, on SQLite. `--leg sqlite` runs the tests that use a database or Redis, `--leg postgresql` the same
+on PostgreSQL, `--leg plain` all others. Servers come from `tests/support/servers.py`; a leg whose servers are missing fails.
 """
 
 from __future__ import annotations
@@ -23,8 +23,10 @@ from tests.support.processes import ServersError
 from tests.support.servers import PostgresServer, RedisServer, postgres_server, redis_server
 from tests.support.unordered import shuffle
 
-LEGS = ("sqlite", "postgresql")
-# A test that uses one of these behaves differently on the other leg, so it runs there too.
+DATABASE_LEGS = ("sqlite", "postgresql")
+LEGS = ("plain", *DATABASE_LEGS)
+EVERYTHING = "all"
+# A test that uses one of these behaves differently on another database, so it runs on both.
 LEG_FIXTURES = frozenset({"db", "hub", "databases", "fresh_database", "redis_url"})
 BASE_TIME = datetime(2026, 3, 2, 0, 0, tzinfo=UTC)  # 08:00 on a Monday in China
 
@@ -35,7 +37,7 @@ redis_key = pytest.StashKey[RedisServer | None]()
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """`--leg`."""
-    parser.addoption("--leg", choices=LEGS, default="sqlite", help="database of the `db` fixture (default: sqlite)")
+    parser.addoption("--leg", choices=(EVERYTHING, *LEGS), default=EVERYTHING, help="which tests, on which database")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -84,13 +86,13 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Together:
 
 
 def _belongs(item: pytest.Item, leg: str) -> bool:
-    marks = [mark for name in LEGS for mark in item.iter_markers(name)]
+    marks = [mark for name in DATABASE_LEGS for mark in item.iter_markers(name)]
     for mark in marks:
         if not (mark.args or mark.kwargs.get("reason")):
             raise pytest.UsageError(f"{item.nodeid}: the mark '{mark.name}' needs its reason")
-    if marks:
-        return leg in {mark.name for mark in marks}
-    return leg == "sqlite" or not LEG_FIXTURES.isdisjoint(getattr(item, "fixturenames", ()))
+    stored = not LEG_FIXTURES.isdisjoint(getattr(item, "fixturenames", ()))
+    legs = {mark.name for mark in marks} or (set(DATABASE_LEGS) if stored else {"plain"})
+    return leg in legs or (leg == EVERYTHING and legs != {"postgresql"})
 
 
 def _redis(config: pytest.Config) -> RedisServer:

@@ -1,6 +1,7 @@
 """`make test`: every leg in turn, each timed; the run fails when a leg fails or ran no test.
 
-A leg is lint (ruff, types, layers), the whole suite on SQLite, the database tests on PostgreSQL + Redis, or the pages in a browser.
+A leg is lint (ruff, types, layers), the tests without a database, those with one on SQLite and again on PostgreSQL + Redis, or the
+pages in a browser.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ LINT = (
 )
 COLLECT = ("-m", "pytest", "--collect-only", "--quiet")
 """Do all test modules import? Beside the others, which use one core, because it compiles the tests for the legs that follow."""
-PYTEST_LEGS = ("sqlite", "postgresql")
+PYTEST_LEGS = ("plain", "sqlite", "postgresql")
 PARALLEL = ("-n", "3", "--dist", "loadscope")
 """One more than a small machine has cores: one of them mostly waits for the stage. Each brings up servers of its own."""
 PAGES = "pages"
@@ -74,7 +75,7 @@ def pages(arguments: Sequence[str]) -> Result:
     if not any(map(shutil.which, BROWSERS)):
         _say("\nPAGES LEG ABSENT: no Chromium on PATH; install Debian's package 'chromium' to run it")
         return Result(PAGES, 0.0, "ABSENT: no Chromium on PATH", "")
-    result = pytest_leg("sqlite", ["-m", "page", "tests/pages", *arguments])
+    result = pytest_leg("all", ["-m", "page", "tests/pages", *arguments])
     return Result(PAGES, result.seconds, result.what, result.reason)
 
 
