@@ -20,7 +20,7 @@ _OF_ORDER, _OF_PILE = text("order_id IS NOT NULL"), text("order_id IS NULL")
 ANSWER_WITHIN_S = 90
 """A pile has 60 s to be plugged in after a start, the longest that any ordinary answer takes; seconds."""
 
-RECEIVED, APPLIED, PARKED, CONFLICT = "received", "applied", "parked", "conflict"
+RECEIVED, APPLIED, PARKED, CONFLICT, DISMISSED = "received", "applied", "parked", "conflict", "dismissed"
 
 
 class PileCommand(TenantScoped, Base):
@@ -62,7 +62,8 @@ class PileCommand(TenantScoped, Base):
 class TradeRecordRow(TenantScoped, Base):
     """A trade record as received. One of a pile's records counts per trade number; others with its number are conflicts (P1).
 
-    `state`: applied (taken by its order), parked (no order fits, or it could not be billed: `problem` says why), conflict. `seen` is
+    `state`: applied (taken by its order), parked (no order fits, or it could not be billed: `problem` says why), conflict, dismissed
+    (parked, and the staff said that nobody is to pay by it: `problem` says who and why). `seen` is
     how often this content came; for the record that counts, how often its number did. `told` is the record as a value, so that a parked
     one can be billed later; `matched_by` is how its order was found (`trade_number`, `vin`, `time`, `staff`).
     """

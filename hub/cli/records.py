@@ -1,4 +1,4 @@
-"""`hub record …`: trade records as they came, and attaching a parked one to its order; `hub alarm list`."""
+"""`hub record …`: trade records as they came, attaching a parked one to its order or putting it away; `hub alarm list`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from charging_core.orders.bills.staff import Staff
-from charging_core.piles.store.parked import attach_record
+from charging_core.piles.store.parked import attach_record, dismiss_record
 from hub.cli.bills import Reason, Who
 from hub.cli.opened import acting, looking, opened
 from hub.cli.screen import AsJson, Limit, Tenant, facts, out, print_json, table
@@ -35,7 +35,7 @@ _ALARMS = ("发生 / raised", "类型 / kind", "对象 / of", "解除 / cleared"
 
 @record_app.command("list")
 def list_records(
-    state: Annotated[str | None, typer.Option(help="applied, parked, conflict")] = None,
+    state: Annotated[str | None, typer.Option(help="applied, parked, conflict, dismissed")] = None,
     tenant: Tenant = None,
     limit: Limit = 50,
     as_json: AsJson = False,
@@ -91,6 +91,21 @@ def attach(
         print_json(line)
     else:
         out.print(f"{line['id']} → {line['order_id']}: {line['state']}", markup=False, highlight=False)
+
+
+@record_app.command("dismiss")
+def dismiss(record: RecordId, reason: Reason, who: Who = None, tenant: Tenant = None, as_json: AsJson = False) -> None:
+    """搁置无人应付的待认领记录, 留痕, 仍可认领 / put away a parked record that nobody is to pay by; it can still be attached."""
+    by = Staff(acting(who), reason)
+    with opened() as container:
+        with looking(container, tenant) as session:
+            tenant_id = records.tenant_of(session, record)
+        with container.db.session(tenant_id) as session:
+            line = masked(records.record_line(dismiss_record(session, container.order_context, record, by)))
+    if as_json:
+        print_json(line)
+    else:
+        out.print(f"{line['id']}: {line['state']}, {line['problem']}", markup=False, highlight=False)
 
 
 @alarm_app.command("list")

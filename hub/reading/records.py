@@ -33,6 +33,14 @@ def record_view(session: HubSession, record_id: str) -> dict[str, Any]:
     return record_line(row) | {"told": row.told}
 
 
+def tenant_of(session: HubSession, record_id: str) -> str:
+    """Whose record it is. Raises `NotFound`."""
+    owner = session.scalars(select(TradeRecordRow.tenant_id).where(TradeRecordRow.id == record_id)).one_or_none()
+    if owner is None:
+        raise NotFound(f"record {record_id}")
+    return owner
+
+
 def record_line(row: TradeRecordRow) -> dict[str, Any]:
     """A record as people look for it: what it is of, what became of it."""
     line = {name: getattr(row, name) for name in _LINE} | {name: row.told[name] for name in _SHOWN}

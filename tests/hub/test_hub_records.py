@@ -98,7 +98,9 @@ def seen(cli: CliRunner, *words: str) -> str:
     return result.output
 
 
-def test_a_parked_record_is_found_looked_at_and_attached(cli: CliRunner, shared: tuple[dict[str, str], str]) -> None:
+def test_a_parked_record_is_found_looked_at_put_away_and_attached_after_all(
+    cli: CliRunner, shared: tuple[dict[str, str], str]
+) -> None:
     order_id = shared[1]
     (parked,) = run(cli, "record", "list", "--state", "parked")
     assert (parked["connector"], parked["problem"]) == (CONNECTOR, "no order has this trade number")
@@ -108,6 +110,11 @@ def test_a_parked_record_is_found_looked_at_and_attached(cli: CliRunner, shared:
     )  # fmt: skip
     assert "flat" in seen(cli, "record", "show", parked["id"])
     assert parked["id"] in seen(cli, "record", "list")
+    put_away = run(cli, "record", "dismiss", parked["id"], "--reason", "调试充电", "--as", "li")
+    assert (put_away["state"], put_away["problem"]) == ("dismissed", "cli:li: 调试充电")
+    assert run(cli, "record", "list", "--state", "parked") == []
+    assert isinstance(refused(cli, "record", "dismiss", parked["id"], "--reason", "again"), Conflict)
+    assert isinstance(refused(cli, "record", "dismiss", "nothing", "--reason", "none"), NotFound)
     why = ("--reason", "车主提供照片", "--as", "li")
     attached = run(cli, "record", "attach", parked["id"], "--order", order_id, *why)
     assert (attached["state"], attached["order_id"], attached["matched_by"]) == ("applied", order_id, "staff")

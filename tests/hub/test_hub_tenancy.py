@@ -142,6 +142,7 @@ SAMPLES = {
     f"{_CONSOLE}.records.list_records": _LIST,
     f"{_CONSOLE}.records.get_record": Sample({"record": "{record}"}),
     f"{_CONSOLE}.records.attach_record": Sample({"record": "{record}"}, body=_REASON | {"order": "{order}"}),
+    f"{_CONSOLE}.records.dismiss_record": Sample({"record": "{record}"}, body=_REASON, owner=(200, 409)),
     f"{_CONSOLE}.records.list_alarms": _LIST,
     f"{_CONSOLE}.reservations.list_reservations": _LIST,
     f"{_CONSOLE}.reservations.reserve": Sample(body=_RESERVE, owner=(201,)),

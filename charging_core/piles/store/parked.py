@@ -1,4 +1,4 @@
-"""Parked records: billed later, when their order appears or when somebody of the staff says which one it is."""
+"""Parked records: billed later, when their order appears or when somebody of the staff says which one it is; or put away by hand."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from sqlalchemy import Select, select
 
 from charging_core.db import Database, HubSession
 from charging_core.errors import Conflict, NotFound
+from charging_core.events import record_event
 from charging_core.orders.bills import staff
 from charging_core.orders.bills.model import StaffAction
 from charging_core.orders.bills.staff import Staff
@@ -17,7 +18,7 @@ from charging_core.orders.ports import OrderContext
 from charging_core.orders.settlement import ByHand, settle
 from charging_core.piles import metrics
 from charging_core.piles.events import TradeRecord
-from charging_core.piles.model import APPLIED, PARKED, TradeRecordRow
+from charging_core.piles.model import APPLIED, DISMISSED, PARKED, TradeRecordRow
 from charging_core.piles.store.matching import AWAITING, BY_STAFF
 from charging_core.piles.store.records import facts_of, has_energy, take_again
 from charging_core.piles.store.told import record_of
@@ -27,6 +28,7 @@ log = structlog.get_logger()
 
 LOOKED_AT_FOR = timedelta(days=1)
 """A record that fits nothing for so long is a matter for people."""
+_PROBLEM_CHARS = 500
 AT_ONCE = 200
 """Records looked at in one sweep; the others wait for the next."""
 
@@ -41,16 +43,14 @@ def sweep_parked(db: Database, context: OrderContext) -> int:
 def attach_record(
     session: HubSession, context: OrderContext, record_id: str, order_id: str, by: Staff
 ) -> TradeRecordRow:
-    """Bill an order by a parked record that somebody knows to be its own. Both stay in the audit of the order.
+    """Bill an order by a parked record that somebody knows to be its own, a dismissed one too. Both stay in the audit of the order.
 
     Raises `NotFound`, `Conflict` for a record that is not parked, too short or empty, an order that has a record, and one that it cannot
     bill.
     """
-    row = session.scalars(_row(record_id).with_for_update()).one_or_none()
-    if row is None:
-        raise NotFound(f"record {record_id}")
+    row = _held(session, record_id)
     order, before = staff.held(session, order_id)
-    if row.state != PARKED:
+    if row.state not in (PARKED, DISMISSED):
         raise Conflict(f"record {row.id} is {row.state}, not parked")
     record = _record(row)
     if not record.complete:
@@ -68,6 +68,34 @@ def attach_record(
         raise Conflict(f"order {order.id} takes no record any more: {order.state}")
     row.state, row.problem, row.order_id, row.matched_by = APPLIED, None, order.id, BY_STAFF
     staff.note(session, context, order, StaffAction.ATTACH, by, before)
+    return row
+
+
+def dismiss_record(session: HubSession, context: OrderContext, record_id: str, by: Staff) -> TradeRecordRow:
+    """Put a parked record away that nobody is to pay by: a test of the installer, a charge that was settled otherwise. Kept with who
+    and why; the same record coming again changes nothing, and it can still be attached.
+
+    Raises `NotFound`, `Conflict` for a record that is not parked.
+    """
+    row = _held(session, record_id)
+    if row.state != PARKED:
+        raise Conflict(f"record {row.id} is {row.state}, not parked")
+    told = {
+        "by": by.by,
+        "reason": by.reason,
+        "was": row.problem,
+        "pile": row.pile_code,
+        "trade_number": row.trade_number,
+    }
+    row.state, row.problem = DISMISSED, f"{by.by}: {by.reason}"[:_PROBLEM_CHARS]
+    record_event(session, "trade_record.dismissed", row.id, 1, told, context.clock.now())
+    return row
+
+
+def _held(session: HubSession, record_id: str) -> TradeRecordRow:
+    row = session.scalars(_row(record_id).with_for_update()).one_or_none()
+    if row is None:
+        raise NotFound(f"record {record_id}")
     return row
 
 

@@ -21,7 +21,7 @@ from charging_core.orders.ports import OrderContext
 from charging_core.orders.settlement import settle
 from charging_core.orders.state import OrderState
 from charging_core.piles.events import RateReading, StopCategory, TradeRecord
-from charging_core.piles.model import APPLIED, CONFLICT, PARKED, RECEIVED, TradeRecordRow
+from charging_core.piles.model import APPLIED, CONFLICT, DISMISSED, PARKED, RECEIVED, TradeRecordRow
 from charging_core.piles.store.course import energy_by_course
 from charging_core.piles.store.matching import BY_NUMBER, match
 from charging_core.piles.store.offline import paid_by_card
@@ -61,7 +61,9 @@ def take_record(session: HubSession, context: OrderContext, record: TradeRecord,
     same = next((row for row in rows if row.content == content), None)
     if first is not None:
         first.seen += 1
-        if first.state == APPLIED or problem is not None or (same is not None and same is not first):
+        gives_way = first.state == DISMISSED and same is None
+        stays = first.state in (APPLIED, DISMISSED) or problem is not None or (same is not None and same is not first)
+        if stays and not gives_way:
             _note_conflict(session, first, same, _row(record, content, tenant_id, CONFLICT))
             return
     if first is None or first is not same:

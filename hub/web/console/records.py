@@ -1,4 +1,4 @@
-"""Console: trade records, attaching a parked one to its order by hand; alarms."""
+"""Console: trade records, attaching a parked one to its order or putting it away by hand; alarms."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from flask import Response
 
 from charging_core.orders.bills.staff import Staff
 from charging_core.piles.store.parked import attach_record as attach
+from charging_core.piles.store.parked import dismiss_record as dismiss
 from hub.reading import records
 from hub.reading.orders import require_order
 from hub.reading.paging import Page, Window
@@ -38,6 +39,14 @@ def attach_record(record: str, body: dict[str, Any]) -> Response:
         by = Staff(acting(session), body["reason"])
         row = attach(session, hub().order_context, record, order.id, by)
         return answer(masked(records.record_line(row)))
+
+
+@operation
+def dismiss_record(record: str, body: dict[str, Any]) -> Response:
+    """`POST /trade-records/{record}/dismiss`."""
+    with writing() as session:
+        by = Staff(acting(session), body["reason"])
+        return answer(masked(records.record_line(dismiss(session, hub().order_context, record, by))))
 
 
 @operation

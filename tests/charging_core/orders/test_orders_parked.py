@@ -13,6 +13,7 @@ from sqlalchemy import select
 from charging_core.clock import ManualClock
 from charging_core.db import Database
 from charging_core.errors import Conflict, NotFound
+from charging_core.events import DomainEvent
 from charging_core.orders.bills.explain import actions_of
 from charging_core.orders.bills.keep import bills_of
 from charging_core.orders.bills.staff import Staff
@@ -22,7 +23,7 @@ from charging_core.orders.state import OrderState
 from charging_core.piles.events import ConnectorStatus, TradeRecord
 from charging_core.piles.model import TradeRecordRow
 from charging_core.piles.store.late_cards import sweep_late_cards
-from charging_core.piles.store.parked import attach_record, sweep_parked
+from charging_core.piles.store.parked import attach_record, dismiss_record, sweep_parked
 from charging_core.piles.store.records import SECOND
 from charging_core.piles.store.starts import TableStartDesk
 from tests.charging_core.members.members_support import PHYSICAL, enrol
@@ -124,6 +125,51 @@ def test_a_record_that_came_while_its_order_still_charged_is_found_when_that_has
     bench.tell(record)
     assert [(row.state, row.seen) for row in rows(bench)] == [("applied", 2)]
     assert sweep_parked(bench.db, bench.context) == 0
+
+
+def test_a_dismissed_record_bills_nobody_however_often_it_comes(bench: Bench) -> None:
+    order = bench.charging()
+    bench.clock.advance(timedelta(minutes=20))
+    record = foreign(bench, order)
+    bench.tell(record)
+    with bench.db.session(bench.seeded.tenant_id) as session:
+        dismiss_record(session, bench.context, rows(bench)[0].id, EVA)
+    bench.tell(*[bench.sample(None, status=ConnectorStatus.IDLE)] * 2)
+    assert sweep_parked(bench.db, bench.context) == 0
+    bench.tell(record)
+    assert [(row.state, row.seen, row.problem) for row in rows(bench)] == [
+        ("dismissed", 2, "cli:eva: the driver has a photo")
+    ]
+    assert bench.state(order) == OrderState.ENDED_NO_RECORD
+    with bench.db.read(bench.seeded.tenant_id) as session:
+        (told,) = session.scalars(select(DomainEvent).where(DomainEvent.type == "trade_record.dismissed")).all()
+    assert (told.snapshot["by"], told.snapshot["trade_number"]) == ("cli:eva", UNKNOWN)
+
+
+def test_a_better_record_takes_the_place_of_a_dismissed_one_and_a_dismissed_one_can_be_attached(bench: Bench) -> None:
+    order = bench.charging()
+    bench.clock.advance(timedelta(minutes=20))
+    bench.tell(foreign(bench, order, flat="0"))
+    with bench.db.session(bench.seeded.tenant_id) as session:
+        dismiss_record(session, bench.context, rows(bench)[0].id, EVA)
+    bench.tell(foreign(bench, order))
+    first, better = rows(bench)
+    assert (first.state, better.state) == ("conflict", "parked")
+    with bench.db.session(bench.seeded.tenant_id) as session:
+        dismiss_record(session, bench.context, better.id, EVA)
+    bench.tell(*[bench.sample(None, status=ConnectorStatus.IDLE)] * 2)
+    attach(bench, better, order)
+    assert (bench.state(order), rows(bench)[1].state) == ("settled", "applied")
+
+
+def test_only_what_is_parked_can_be_dismissed(bench: Bench) -> None:
+    order = ended(bench)
+    bench.tell(bench.record(order))
+    with bench.db.session(bench.seeded.tenant_id) as session:
+        with pytest.raises(Conflict, match="applied, not parked"):
+            dismiss_record(session, bench.context, rows(bench)[0].id, EVA)
+        with pytest.raises(NotFound):
+            dismiss_record(session, bench.context, "nothing", EVA)
 
 
 def test_a_repeat_of_an_attached_off_line_record_makes_no_second_order(bench: Bench) -> None:
