@@ -6,7 +6,7 @@ import asyncio
 import logging
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import resources
@@ -28,6 +28,8 @@ from hub.cli.screen import err, print_json, table
 from hub.errors import HubError
 
 _REFRESH_S = 0.5
+_LINE_S = 30.0
+"""Between two lines where there is no terminal: a rehearsal of an hour leaves a page."""
 _LOGIN_PATIENCE_S = 120
 """Real seconds until all piles must have logged in: a thousand need a few."""
 _WATCHED = (
@@ -128,9 +130,18 @@ async def _played(wishes: Wishes, target: Target, log: Path | None) -> dict[str,
 
 
 @contextmanager
-def _progress(play: ScenarioPlay) -> Iterator[Any]:
-    """Something to await that keeps a table on the terminal up to date; elsewhere nothing is drawn."""
-    with Live(console=err, refresh_per_second=4, transient=True) if err.is_terminal else _Nothing() as live:
+def _progress(play: ScenarioPlay) -> Iterator[Callable[[], Awaitable[None]]]:
+    """Something to await that keeps a table on the terminal up to date; elsewhere it writes a line now and then."""
+    if not err.is_terminal:
+
+        async def told() -> None:
+            while True:
+                await asyncio.sleep(_LINE_S)
+                err.print(_line(play), markup=False, highlight=False, soft_wrap=True)
+
+        yield told
+        return
+    with Live(console=err, refresh_per_second=4, transient=True) as live:
 
         async def refreshed() -> None:
             while True:
@@ -140,24 +151,19 @@ def _progress(play: ScenarioPlay) -> Iterator[Any]:
         yield refreshed
 
 
-class _Nothing:
-    """No terminal: no progress."""
+def _line(play: ScenarioPlay) -> str:
+    measured = measure(play)
+    facts = ", ".join(f"{label} {measured[name] if measured[name] is not None else '-'}" for name, label in _WATCHED)
+    return f"{_passed(play)} {facts}"
 
-    def __enter__(self) -> _Nothing:
-        """Itself."""
-        return self
 
-    def __exit__(self, *_exc: object) -> None:
-        """Nothing to end."""
-
-    def update(self, _drawn: object) -> None:
-        """Nobody sees it."""
+def _passed(play: ScenarioPlay) -> str:
+    return f"{(play.clock.now() - play.began_at).total_seconds():.0f} / {play.scenario.duration:.0f} s"
 
 
 def _table(play: ScenarioPlay) -> Table:
     measured = measure(play)
-    passed = (play.clock.now() - play.began_at).total_seconds()
-    title = f"{play.scenario.name}  {passed:.0f} / {play.scenario.duration:.0f} s"
+    title = f"{play.scenario.name}  {_passed(play)}"
     drawn = Table(title=title, title_justify="left", show_header=False)
     for name, label in _WATCHED:
         drawn.add_row(label, str(measured[name] if measured[name] is not None else "-"))

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import structlog
 
+from hub.cli import rehearsal
 from hub.container import Container, Role
 from hub.errors import HubError
 from hub.settings import load_settings
@@ -57,7 +58,10 @@ def cli(fresh_database: FreshDatabase, monkeypatch: pytest.MonkeyPatch) -> Itera
     plain_logs()
 
 
-def test_a_rehearsal_from_the_operator_file_to_the_report(cli: CliRunner, tmp_path: Path) -> None:
+def test_a_rehearsal_from_the_operator_file_to_the_report(
+    cli: CliRunner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rehearsal, "_LINE_S", 0.2)
     scenario, operator = tmp_path / "three.yaml", tmp_path / "operator.yaml"
     scenario.write_text(SCENARIO, "utf-8")
     written = cli.invoke(
@@ -74,6 +78,7 @@ def test_a_rehearsal_from_the_operator_file_to_the_report(cli: CliRunner, tmp_pa
     finally:
         container.stop()
     assert result.exit_code == 0, result.output
+    assert "/ 30 s " in result.stderr, "without a terminal a line now and then says how far it is"
     told = json.loads(result.stdout)
     assert told["measures"]["charges_ended"] == told["measures"]["records_confirmed"] == 3
     assert told["measures"]["requests_refused"] == told["measures"]["answers_missing"] == 0
