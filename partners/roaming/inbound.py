@@ -37,6 +37,7 @@ def notification_stationStatus(asked: Asked) -> Answer:  # noqa: N802 - the wire
 def notification_stationInfo(asked: Asked) -> Answer:  # noqa: N802 - the wire's name
     """11.15: one station changed."""
     with asked.writing() as session:
+        mirror.hold(session, asked.link)
         mirror.take_station(session, asked.link, asked.body["StationInfo"], asked.context.clock.now())
     return {"Status": ACCEPTED}
 

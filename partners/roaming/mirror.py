@@ -15,6 +15,7 @@ from charging_core.db import Database, HubSession
 from charging_core.ids import new_id
 from partners.calling import Clients
 from partners.links import Link
+from partners.model import PartnerLink
 from partners.roaming.asking import ask
 from partners.roaming.facts import code_of
 from partners.roaming.model import RoamingConnector, RoamingStation, RoamingSync
@@ -57,8 +58,10 @@ class Mirror:
         seen: set[tuple[str, str]] = set()
         for page in self._pages(link, since):
             with self._db.session(link.tenant_id) as session:
+                hold(session, link)
                 seen |= {take_station(session, link, info, begun) for info in page}
         with self._db.session(link.tenant_id) as session:
+            hold(session, link)
             gone = 0 if since else _mark_gone(session, link, seen, begun)
             _remember(session, link, begun, full=since is None)
         log.info("roaming_stations_read", link=link.slug, stations=len(seen), gone=gone, full=since is None)
@@ -106,8 +109,14 @@ class Mirror:
         log.warning("roaming_pages_capped", link=link.slug, pages=MOST_PAGES)
 
 
+def hold(session: HubSession, link: Link) -> None:
+    """Keep a link's mirror for this transaction: the scheduler, the staff and the other side's pushes may bring a new station at once."""
+    session.scalars(select(PartnerLink.id).where(PartnerLink.id == link.id).with_for_update(key_share=True)).one()
+
+
 def take_station(session: HubSession, link: Link, info: Info, now: datetime) -> tuple[str, str]:
-    """Keep one StationInfo with its connectors; returns its key. Connectors that it no longer lists are gone."""
+    """Keep one StationInfo with its connectors, in a transaction that holds the mirror; returns its key. Connectors that it no longer
+    lists are gone."""
     key = (str(info["OperatorID"])[:32], str(info["StationID"])[:64])
     query = select(RoamingStation).where(
         RoamingStation.link_id == link.id, RoamingStation.operator_id == key[0], RoamingStation.station_id == key[1]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -16,7 +18,7 @@ from partners.errors import RoamingFailed
 from partners.fake.faults import Fault
 from partners.fake.operator import ForeignCharge
 from partners.roaming import mirror
-from partners.roaming.model import RoamingConnector, RoamingStation, UnclaimedBill
+from partners.roaming.model import RoamingConnector, RoamingStation, RoamingSync, UnclaimedBill
 from partners.roaming.orders import RoamingStart, next_step
 from partners.roaming.state import FINAL_STATES, TABLE, Happened, RoamingState, advance
 from tests.partners.business.conftest import World
@@ -84,6 +86,26 @@ def test_a_station_that_a_full_listing_no_longer_has_is_gone_and_comes_back(worl
     away.fake.closed.clear()
     assert world.room.mirror.sync(away.link).gone == 0
     assert away.start("77000201").state == S.STARTING
+
+
+def test_staff_and_scheduler_may_read_the_same_new_stations_at_once(world: World, away: Abroad) -> None:
+    with world.db.session(world.tenant) as session:
+        for table in (RoamingConnector, RoamingStation, RoamingSync):
+            for row in session.query(table):
+                session.delete(row)
+            session.flush()
+    together = threading.Barrier(4)
+
+    def read(_number: int) -> int:
+        together.wait(30)
+        return world.room.mirror.sync(away.link).stations
+
+    with ThreadPoolExecutor(4) as threads:
+        found = list(threads.map(read, range(4)))
+    with world.db.read(world.tenant) as session:
+        kept = session.query(RoamingStation).count()
+    assert found == [kept] * 4
+    assert kept > 0
 
 
 def test_between_full_listings_only_changes_are_asked_for(world: World, away: Abroad) -> None:
