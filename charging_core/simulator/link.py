@@ -110,6 +110,8 @@ class Outlet:
             self._transport.write(self._pieces.pop(0))
         if self._pieces:
             self._later(self._periods.real_piece_gap_s)
+        else:
+            self._leave_gap()  # the switches may have changed meanwhile: what came later keeps its distance, and its turn
 
 
 class Link(asyncio.Protocol):

@@ -12,12 +12,13 @@ from xdist.scheduler.loadscope import LoadScopeScheduling
 
 SHARED = {
     "packaging": "wheel",
+    "soak": "soak",
     "e2e": "stage",
     "chaos": "stage",
     "interop": "stage",
     "conformance": "conformance",
 }
-"""Folder of the tests: name of what they share."""
+"""Folder of the tests: name of what they share. The soak shares nothing; it is long, and so begins early."""
 
 
 def shared(path: str) -> str | None:
