@@ -62,20 +62,21 @@ class Scheduler:
         """Take the leader's lease, or prolong it when half of it is over; false when somebody else holds it."""
         now = self.real_clock.now()
         lease = timedelta(seconds=self.settings.leader_lease_s)
-        if self._led_from is not None and self._led_from <= now < self._led_from + lease / 2:
+        led_for = None if self._led_from is None else now - self._led_from
+        if led_for is not None and timedelta() <= led_for < lease / 2:
             return True
         with self.db.system("scheduler") as session:
             leads = self._take_lease(session, now, now + lease)
         if not leads:
             self._forget()
-        elif self._led_from is None:
-            self._kept = self._read()
+        elif led_for is None or not timedelta() <= led_for < lease:
+            self._kept = self._read()  # the lease had run out, if there was one: somebody else may have led meanwhile
         self._led_from = now if leads else None
         return leads
 
     def resign(self) -> None:
         """Let another process lead at once (this one stops)."""
-        self._forget()
+        self._led_from = None  # where the jobs stand stays known to one that is still running
         with self.db.system("scheduler") as session:
             held = session.get(WorkerLease, LEADER)
             if held is not None and held.owner == self.settings.name:

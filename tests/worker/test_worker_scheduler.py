@@ -103,6 +103,24 @@ def test_a_leader_that_slept_runs_nothing_again(db: Database, manual_clock: Manu
     assert seen == [BASE_TIME + timedelta(seconds=60), BASE_TIME + timedelta(seconds=120)]
 
 
+def test_a_leader_whose_lease_ran_out_repeats_nothing_that_another_has_done(
+    db: Database, manual_clock: ManualClock
+) -> None:
+    seen: list[datetime] = []
+    registry = Registry()
+    registry.schedule("reconcile", seen.append, every_s=60, backfill=True)
+    slept_at, awake = ManualClock(BASE_TIME), ManualClock(BASE_TIME)
+    sleeper, other = scheduler(db, manual_clock, registry, slept_at), scheduler(db, manual_clock, registry, awake)
+    sleeper.run_due()
+    awake.advance(timedelta(seconds=11))
+    manual_clock.advance(timedelta(seconds=61))
+    assert other.run_due() == 1
+    other.resign()
+    slept_at.set(awake.now())
+    assert sleeper.run_due() == 0
+    assert seen == [BASE_TIME + timedelta(seconds=60)]
+
+
 def test_a_new_leader_goes_on_where_the_last_one_was(db: Database, manual_clock: ManualClock) -> None:
     one, seen = one_job(db, manual_clock, every_s=60)
     one.run_due()
