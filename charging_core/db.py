@@ -32,6 +32,9 @@ from charging_core.errors import ScopeError
 WRITER_WAIT_S = 30.0
 """How long a thread waits for SQLite's single writer before it says so."""
 
+Mark = tuple[int, int]
+"""What `Database.mark` tells; to be compared, not to be read."""
+
 _BUSY_TIMEOUT_MS = 15_000
 _SCOPE_SQL = text("SELECT set_config('hub.tenant', :tenant, :local), set_config('hub.system', :system, :local)")
 
@@ -129,8 +132,8 @@ class Database:
         with self._read_engine.connect() as connection:
             connection.execute(text("SELECT 1"))
 
-    def mark(self) -> int | None:
-        """A number that is another one as soon as anything was committed, by whatever process; None where that costs as much as looking.
+    def mark(self) -> Mark | None:
+        """Something that is another as soon as anything was committed, by whatever process; None where that costs as much as looking.
 
         What was read after a mark was taken is still right while the mark is the same.
         """
@@ -178,12 +181,14 @@ class _SqliteMarks:
         self._path = path
         self._lock = threading.Lock()
         self._connection: sqlite3.Connection | None = None
+        self._opened = 0
 
-    def now(self) -> int:
+    def now(self) -> Mark:
         with self._lock:
             if self._connection is None:
+                self._opened += 1  # another connection counts anew
                 self._connection = sqlite3.connect(self._path, check_same_thread=False, isolation_level=None)
-            return int(self._connection.execute("PRAGMA data_version").fetchone()[0])
+            return self._opened, int(self._connection.execute("PRAGMA data_version").fetchone()[0])
 
     def close(self) -> None:
         with self._lock:

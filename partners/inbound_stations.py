@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Select, bindparam, func, select
 
 from charging_core.clock import CHINA
-from charging_core.db import HubSession
+from charging_core.db import HubSession, Mark
 from charging_core.stations.model import Connector, Pile, Station
 from partners.asking import Asked
 from partners.authorised import authorised_stations, connector_scope, station_scope, with_equipment
@@ -52,7 +52,7 @@ class StationStatuses(Pieces):
         super().__init__(contract, "StationStatusInfo", most)
 
         self._stamps: dict[str, tuple[int, Select[Any]]] = {}
-        self._last: dict[Hashable, tuple[int, list[Piece]]] = {}
+        self._last: dict[Hashable, tuple[Mark, list[Piece]]] = {}
         """By what was asked: the mark of the database before it was looked at, and what was found."""
 
     def of(self, asked: Asked, wire_ids: Sequence[str]) -> list[Piece]:

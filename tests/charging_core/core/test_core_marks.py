@@ -1,4 +1,4 @@
-"""The database's mark: another number after every commit, whoever made it, so that what was read under it is known to be right."""
+"""The database's mark: another after every commit, whoever made it, so that what was read under it is known to be right."""
 
 from __future__ import annotations
 
@@ -40,7 +40,14 @@ def test_a_commit_of_anybody_changes_it(db: Database, other: Database, tenant: s
     if db.dialect == "sqlite":
         assert len(set(marks)) == 5
     else:
-        assert set(marks) == {None}, "PostgreSQL has no such number that would cost less than looking"
+        assert set(marks) == {None}, "PostgreSQL has no such count that would cost less than looking"
+
+
+def test_a_database_that_was_closed_counts_on_under_other_marks(db: Database, tenant: str) -> None:
+    before = db.mark()
+    db.close()
+    rename(db, tenant, "站")
+    assert db.mark() != before or db.dialect != "sqlite"
 
 
 def test_reading_and_giving_up_do_not_change_it(db: Database, other: Database, tenant: str) -> None:
